@@ -1,0 +1,116 @@
+//! Payloads are JSON text that is kept byte for byte: checked here, never rewritten.
+
+use serde::de::IgnoredAny;
+
+use super::limits;
+
+/// What is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    /// It is larger than 256 KiB.
+    #[error("must be at most {} bytes", limits::PAYLOAD_BYTES)]
+    TooLarge,
+    /// It is nested deeper than 128 levels.
+    #[error("must be nested at most {} levels deep", limits::PAYLOAD_DEPTH)]
+    TooDeep,
+    /// It has U+0000, raw or escaped, which many receivers and databases cannot hold.
+    #[error("must not contain U+0000")]
+    Null,
+    /// It is no JSON text.
+    #[error("is not valid JSON: {0}")]
+    Syntax(String),
+    /// It is JSON, but no object.
+    #[error("must be a JSON object")]
+    NoObject,
+}
+
+/// Checks that a text is a JSON object within the limits, without building it.
+pub fn check_payload(text: &str) -> Result<(), JsonFault> {
+    if text.len() > limits::PAYLOAD_BYTES {
+        return Err(JsonFault::TooLarge);
+    }
+    check_bytes(text.as_bytes())?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|e| JsonFault::Syntax(e.to_string()))?;
+    if text.trim_start().starts_with('{') { Ok(()) } else { Err(JsonFault::NoObject) }
+}
+
+/// Looks for U+0000 and for too many levels in one pass. What is no JSON at all
+/// is left to the parser, which says where.
+fn check_bytes(bytes: &[u8]) -> Result<(), JsonFault> {
+    let (mut depth, mut in_string) = (0usize, false);
+    let mut rest = bytes;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            0 => return Err(JsonFault::Null),
+            b'\\' if in_string => {
+                if tail.starts_with(b"u0000") {
+                    return Err(JsonFault::Null);
+                }
+                rest = tail.get(1..).unwrap_or_default();
+            }
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > limits::PAYLOAD_DEPTH {
+                    return Err(JsonFault::TooDeep);
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn objects_within_the_limits_pass() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(128), "}".repeat(128));
+        let big = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::PAYLOAD_BYTES - 8));
+        for good in
+            ["{}", " {\"a\":[1,2,{}]} ", r#"{"a":"[[[\"{\\"}"#, r#"{"a":"\\u0000"}"#, &deep, &big]
+        {
+            assert_eq!(check_payload(good), Ok(()), "{}", &good[..good.len().min(60)]);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_own_fault() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(129), "}".repeat(129));
+        let big = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::PAYLOAD_BYTES - 7));
+        assert_eq!(check_payload(&deep), Err(JsonFault::TooDeep));
+        assert_eq!(check_payload(&"[".repeat(200_000)), Err(JsonFault::TooDeep));
+        assert_eq!(check_payload(&big), Err(JsonFault::TooLarge));
+        assert_eq!(check_payload("{\"a\":\"\0\"}"), Err(JsonFault::Null));
+        assert_eq!(check_payload(r#"{"a":"x\u0000"}"#), Err(JsonFault::Null));
+        for array in ["[1]", "1", "null", "\"{}\""] {
+            assert_eq!(check_payload(array), Err(JsonFault::NoObject), "{array}");
+        }
+        for broken in
+            ["", "{", "{\"a\":}", "{} {}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "\u{feff}{}"]
+        {
+            assert!(matches!(check_payload(broken), Err(JsonFault::Syntax(_))), "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*|[\\[\\]{}\",:\\\\u0]*") {
+            let _ = check_payload(&text);
+        }
+
+        #[test]
+        fn what_it_accepts_is_an_object_to_the_parser(text in "[{}\\[\\]\",:a1\\\\ ]{0,24}") {
+            if check_payload(&text).is_ok() {
+                let value: serde_json::Value = serde_json::from_str(&text).expect("parses");
+                prop_assert!(value.is_object());
+            }
+        }
+    }
+}

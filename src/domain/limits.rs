@@ -1,0 +1,64 @@
+//! The limits, each named once. What a configuration can change is its default here.
+
+use std::time::Duration;
+
+/// Characters of a tenant id.
+pub const TENANT_ID_CHARS: usize = 64;
+/// Characters of names, ref ids, request ids and other short texts.
+pub const NAME_CHARS: usize = 255;
+/// Characters of descriptions and messages.
+pub const DESCRIPTION_CHARS: usize = 4_096;
+/// Bytes of one gRPC request.
+pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one event's payload.
+pub const PAYLOAD_BYTES: usize = 256 * 1024;
+/// Levels of nesting of a payload.
+pub const PAYLOAD_DEPTH: usize = 128;
+/// Bytes of one event type's JSON Schema.
+pub const SCHEMA_BYTES: usize = 256 * 1024;
+/// Event names of one webhook, and of one filter.
+pub const EVENT_NAMES: usize = 1_000;
+/// Headers of one webhook.
+pub const HEADERS: usize = 64;
+/// Values of one header.
+pub const HEADER_VALUES: usize = 16;
+/// Bytes of one header's name and of each of its values.
+pub const HEADER_BYTES: usize = 4_096;
+/// Bytes of a destination's URL.
+pub const URL_BYTES: usize = 2_048;
+/// Labels of a webhook, attributes of an event, entries of a filter's map.
+pub const LABELS: usize = 64;
+/// Waits of a written-out retry schedule.
+pub const SCHEDULE_STEPS: usize = 50;
+/// Retries of one delivery.
+pub const MAX_RETRIES: u32 = 1_000;
+/// Deliveries in flight at once to one webhook, at most.
+pub const MAX_CONNECTIONS: u32 = 1_000;
+/// Deliveries in flight at once to one webhook that does not say.
+pub const DEFAULT_MAX_CONNECTIONS: u32 = 10;
+/// The longest wait, age or SLA that can be asked for.
+pub const LONGEST_SPAN: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Limit on one attempt of a webhook that does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest limit on one attempt that can be asked for.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// The shortest limit on one attempt that can be asked for.
+pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+/// SLA of a webhook that does not say.
+pub const DEFAULT_SLA: Duration = Duration::from_secs(3600);
+/// Events of one batch.
+pub const BATCH_EVENTS: usize = 1_000;
+/// Entries of a page that does not say.
+pub const DEFAULT_PAGE: usize = 50;
+/// Entries of a page, at most.
+pub const MAX_PAGE: usize = 1_000;
+/// Values of one list in a filter.
+pub const FILTER_VALUES: usize = 1_000;
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_SPAN: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of a destination's answer that are kept.
+pub const EXCERPT_BYTES: usize = 1_024;
+/// Bytes of a destination's answer that are read; the rest is cut off.
+pub const ANSWER_BYTES: usize = 64 * 1024;
+/// Attempts shown of one delivery record, the last ones.
+pub const ATTEMPTS_SHOWN: usize = 50;

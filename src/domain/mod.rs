@@ -1,0 +1,25 @@
+//! The domain: what Tidings is about, as plain values, rules and decisions.
+//!
+//! Nothing here waits, reads a clock, rolls dice or knows a database: time and
+//! chance are parameters. Every other layer speaks in these types.
+
+pub mod actor;
+pub mod catalogue;
+pub mod delivery;
+pub mod error;
+pub mod event;
+pub mod event_metadata;
+pub mod id;
+pub mod json;
+pub mod limits;
+pub mod log_filter;
+pub mod notification;
+pub mod retry;
+pub mod schema;
+pub mod subscription;
+pub mod tail;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod webhook;
+pub mod webhook_rules;

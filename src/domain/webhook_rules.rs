@@ -1,0 +1,223 @@
+//! What a webhook may look like. All faults of a definition are found at once.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{
+    error::{Faults, Reason},
+    limits, retry, subscription, text,
+    webhook::{Header, HttpDestination, WebhookSpec},
+};
+
+impl WebhookSpec {
+    /// Adds what is wrong with the definition to `faults`. The URL itself is for
+    /// the sender to judge, event types are for the tenant.
+    pub fn check(&self, faults: &mut Faults) {
+        text::check_name(faults, "webhook.name", &self.name);
+        self.check_event_names(faults);
+        self.destination.check(faults);
+        let at = "webhook.max_allowed_connections";
+        if self.max_allowed_connections == 0 {
+            let message = "must be greater than zero";
+            faults.add(at, Reason::MaxAllowedConnectionsNotPositive, message);
+        } else if self.max_allowed_connections > limits::MAX_CONNECTIONS {
+            faults.invalid(at, format!("must be at most {}", limits::MAX_CONNECTIONS));
+        }
+        check_span(faults, "webhook.sla", self.sla);
+        if let Some(policy) = &self.retry_policy {
+            policy.check(faults);
+        }
+        text::check_map(faults, "webhook.labels", self.labels.iter());
+    }
+
+    fn check_event_names(&self, faults: &mut Faults) {
+        let at = "webhook.event_names";
+        if self.event_names.is_empty() {
+            faults.add(at, Reason::EventNamesRequired, "needs at least one event name");
+        } else if self.event_names.len() > limits::EVENT_NAMES {
+            faults.invalid(at, format!("must have at most {} names", limits::EVENT_NAMES));
+            return;
+        }
+        let mut seen = HashSet::new();
+        for (i, name) in self.event_names.iter().enumerate() {
+            let at = format!("{at}[{i}]");
+            subscription::check_pattern(faults, &at, name);
+            if !seen.insert(name) {
+                faults.invalid(at, "is named twice");
+            }
+        }
+    }
+}
+
+impl HttpDestination {
+    fn check(&self, faults: &mut Faults) {
+        let at = "webhook.destination.http.url";
+        if self.url.is_empty() {
+            faults.required(at);
+        } else if self.url.len() > limits::URL_BYTES {
+            faults.invalid(at, format!("must be at most {} bytes", limits::URL_BYTES));
+        }
+        text::check(faults, at, &self.url, limits::URL_BYTES);
+        if let Some(timeout) = self.timeout
+            && !(limits::SHORTEST_TIMEOUT..=limits::LONGEST_TIMEOUT).contains(&timeout)
+        {
+            faults.invalid("webhook.destination.http.timeout", "must be 1 ms to 120 s");
+        }
+        check_headers(faults, "webhook.destination.http.headers", &self.headers);
+    }
+}
+
+/// Checks headers of a webhook: names, values, each name once, none that belong
+/// to the connection or to Tidings.
+pub fn check_headers(faults: &mut Faults, at: &str, headers: &[Header]) {
+    const RESERVED: [&str; 11] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "http2-settings",
+    ];
+    if headers.len() > limits::HEADERS {
+        faults.invalid(at, format!("must be at most {}", limits::HEADERS));
+        return;
+    }
+    let mut seen = HashSet::new();
+    for (i, header) in headers.iter().enumerate() {
+        let name = header.name.to_ascii_lowercase();
+        let at = format!("{at}[{i}]");
+        if name.is_empty() || !name.bytes().all(is_token) || name.len() > limits::HEADER_BYTES {
+            faults.invalid(format!("{at}.name"), "is no header name");
+        } else if RESERVED.contains(&name.as_str()) || name.starts_with("tidings-") {
+            faults.invalid(format!("{at}.name"), "is set by the server");
+        } else if !seen.insert(name) {
+            faults.invalid(format!("{at}.name"), "is named twice");
+        }
+        if header.values.is_empty() || header.values.len() > limits::HEADER_VALUES {
+            let most = limits::HEADER_VALUES;
+            faults.invalid(format!("{at}.values"), format!("must be 1 to {most} values"));
+        }
+        let clean = |v: &String| {
+            v.len() <= limits::HEADER_BYTES
+                && v.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
+        };
+        if !header.values.iter().all(clean) {
+            let message = "must be visible ASCII, at most 4096 bytes each";
+            faults.invalid(format!("{at}.values"), message);
+        }
+    }
+}
+
+/// Characters of a header name: `token` of RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+impl retry::RetryPolicy {
+    fn check(&self, faults: &mut Faults) {
+        let at = |field: &str| format!("webhook.retry_policy.{field}");
+        if self.max_retries.is_some_and(|max| max > limits::MAX_RETRIES) {
+            let message = format!("must be 0 to {}", limits::MAX_RETRIES);
+            faults.invalid(at("max_retries"), message);
+        }
+        match &self.waits {
+            retry::Waits::Default => {}
+            retry::Waits::Schedule(waits) => {
+                if waits.len() > limits::SCHEDULE_STEPS {
+                    let message = format!("must have at most {} waits", limits::SCHEDULE_STEPS);
+                    faults.invalid(at("schedule"), message);
+                }
+                for (i, wait) in waits.iter().enumerate().take(limits::SCHEDULE_STEPS) {
+                    check_span(faults, &at(&format!("schedule[{i}]")), *wait);
+                }
+            }
+            retry::Waits::Backoff { initial, max, multiplier } => {
+                if initial.is_zero() {
+                    faults.invalid(at("initial_backoff"), "must be greater than zero");
+                }
+                check_span(faults, &at("initial_backoff"), *initial);
+                if max.is_some_and(|max| max < *initial) {
+                    faults.invalid(at("max_backoff"), "must not be less than initial_backoff");
+                }
+                check_span(faults, &at("max_backoff"), max.unwrap_or_default());
+                if multiplier.is_some_and(|m| !(1.0..=1_000.0).contains(&m)) {
+                    faults.invalid(at("multiplier"), "must be 1 to 1000");
+                }
+            }
+        }
+        if self.jitter.is_some_and(|jitter| !(0.0..=1.0).contains(&jitter)) {
+            faults.invalid(at("jitter"), "must be 0 to 1");
+        }
+        if let Some(age) = self.max_age {
+            if age.is_zero() {
+                faults.invalid(at("max_age"), "must be greater than zero");
+            }
+            check_span(faults, &at("max_age"), age);
+        }
+    }
+}
+
+fn check_span(faults: &mut Faults, field: &str, span: Duration) {
+    if span > limits::LONGEST_SPAN {
+        faults.invalid(field, "must be at most 365 days");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> WebhookSpec {
+        WebhookSpec {
+            name: "n".into(),
+            event_names: vec!["a".into()],
+            destination: HttpDestination { url: "http://a/".into(), ..Default::default() },
+            ..WebhookSpec::default()
+        }
+    }
+
+    fn fields(spec: &WebhookSpec) -> Vec<String> {
+        let mut faults = Faults::default();
+        spec.check(&mut faults);
+        let violations = faults.check().err().map(|e| e.violations).unwrap_or_default();
+        violations.into_iter().map(|v| v.field).collect()
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once() {
+        assert!(fields(&spec()).is_empty());
+        let bad = WebhookSpec {
+            name: String::new(),
+            event_names: vec!["a".into(), "a".into(), "b *".into()],
+            destination: HttpDestination {
+                url: String::new(),
+                timeout: Some(Duration::ZERO),
+                headers: vec![Header {
+                    name: "Host".into(),
+                    values: vec!["a\r\nb".into()],
+                    sensitive: false,
+                }],
+                ..Default::default()
+            },
+            max_allowed_connections: 0,
+            ..spec()
+        };
+        assert_eq!(
+            fields(&bad),
+            [
+                "webhook.name",
+                "webhook.event_names[1]",
+                "webhook.event_names[2]",
+                "webhook.destination.http.url",
+                "webhook.destination.http.timeout",
+                "webhook.destination.http.headers[0].name",
+                "webhook.destination.http.headers[0].values",
+                "webhook.max_allowed_connections",
+            ]
+        );
+    }
+}
