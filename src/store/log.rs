@@ -1,0 +1,219 @@
+//! Reading the delivery log: keyset pages over the index that fits the question,
+//! and the attempts of single records.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sea_orm::{DbErr, Value};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store,
+    failure::Failure,
+    rows::{Row, duration},
+};
+use crate::domain::{
+    delivery::{Attempt, AttemptOutcome, AttemptSummary, LogRecord},
+    error::Result,
+    id::{EventId, EventKey, TenantKey, WebhookKey},
+    limits,
+    time::Timestamp,
+    webhook::Header,
+};
+
+/// Which records a page is read from: each has its index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogScan {
+    /// Those of one event.
+    Event(EventId),
+    /// Those of one ref id.
+    Ref(String),
+    /// Those of one request id.
+    Request(String),
+    /// Those of one webhook.
+    Webhook(WebhookKey),
+    /// All of the tenant.
+    All,
+}
+
+/// A place in the log: records are ordered by ingestion, then by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogCursor {
+    ingest: Timestamp,
+    event: EventKey,
+    webhook: WebhookKey,
+}
+
+impl LogCursor {
+    /// The place of a record.
+    pub fn of(record: &LogRecord) -> Self {
+        Self {
+            ingest: record.event.ingest_time,
+            event: record.event.key,
+            webhook: record.webhook.key,
+        }
+    }
+}
+
+/// One page's place and direction.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRange {
+    /// Ingested at or after.
+    pub start: Option<Timestamp>,
+    /// Ingested before.
+    pub end: Option<Timestamp>,
+    /// Oldest first.
+    pub ascending: bool,
+    /// Where the page before ended.
+    pub after: Option<LogCursor>,
+    /// Most records.
+    pub limit: usize,
+}
+
+const RECORD: &str = "e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time, \
+    e.attributes, w.webhook_key, w.webhook_id, w.consumer_group_id, d.status, d.attempt_count, \
+    d.due_time, d.start_time, d.end_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, \
+    d.error_text";
+
+impl Store {
+    /// A page of records, without their attempts.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn scan_log(
+        &self,
+        tenant: TenantKey,
+        scan: &LogScan,
+        range: LogRange,
+    ) -> Result<Vec<LogRecord>> {
+        let mut values: Vec<Value> = vec![tenant.0.into()];
+        let mut bind = |value: Value| {
+            values.push(value);
+            format!("${}", values.len())
+        };
+        // A webhook's records are found by the deliveries' own copy of the ingest
+        // time, all others by the events'.
+        let (time, from) = match scan {
+            LogScan::Webhook(_) => ("d", "deliveries d JOIN events e ON e.event_key = d.event_key"),
+            _ => ("e", "events e JOIN deliveries d ON d.event_key = e.event_key"),
+        };
+        let mut conditions = vec![match scan {
+            LogScan::Event(id) => format!("e.event_id = {}", bind(id.0.into())),
+            LogScan::Ref(id) => {
+                format!("e.ref_id <> '' AND e.ref_id = {}", bind(id.as_str().into()))
+            }
+            LogScan::Request(id) => {
+                format!("e.request_id <> '' AND e.request_id = {}", bind(id.as_str().into()))
+            }
+            LogScan::Webhook(key) => format!("d.webhook_key = {}", bind(key.0.into())),
+            LogScan::All => "TRUE".to_owned(),
+        }];
+        if let Some(start) = range.start {
+            conditions.push(format!("{time}.ingest_time >= {}", bind(start.micros().into())));
+        }
+        if let Some(end) = range.end {
+            conditions.push(format!("{time}.ingest_time < {}", bind(end.micros().into())));
+        }
+        let (order, beyond) = if range.ascending { ("ASC", ">") } else { ("DESC", "<") };
+        if let Some(after) = range.after {
+            let ingest = bind(after.ingest.micros().into());
+            let (event, webhook) = (bind(after.event.0.into()), bind(after.webhook.0.into()));
+            conditions.push(format!(
+                "{time}.ingest_time {beyond}= {ingest} AND
+                 ({time}.ingest_time, {time}.event_key, d.webhook_key) {beyond} ({ingest}, {event}, {webhook})"
+            ));
+        }
+        let tenant_of = if time == "d" { "d" } else { "e" };
+        let sql = format!(
+            "SELECT {RECORD} FROM {from} JOIN webhooks w ON w.webhook_key = d.webhook_key
+             WHERE {tenant_of}.tenant_key = $1 AND {}
+             ORDER BY {time}.ingest_time {order}, {time}.event_key {order}, d.webhook_key {order}
+             LIMIT {}",
+            conditions.join(" AND "),
+            range.limit
+        );
+        let rows = self.query(&sql, values).await?;
+        let records = rows.iter().map(|row| Row(row).record());
+        Ok(records.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
+    }
+
+    /// Adds their attempts to records: the last 50 up to the one that the record
+    /// knows of, with the headers that were sent.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn add_attempts<'a>(
+        &self,
+        records: impl Iterator<Item = &'a mut LogRecord>,
+    ) -> Result<()> {
+        let mut headers = HashMap::new();
+        for record in records.filter(|record| record.state.attempt_count > 0) {
+            for attempt in self.attempts(record).await? {
+                let at = (record.webhook.key, attempt.webhook_version);
+                let shown = match headers.get(&at) {
+                    Some(known) => Arc::clone(known),
+                    None => self.headers(at.0, at.1).await?,
+                };
+                headers.insert(at, Arc::clone(&shown));
+                record.attempts.push((attempt, shown));
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempts(&self, record: &LogRecord) -> std::result::Result<Vec<Attempt>, Failure> {
+        let sql = format!(
+            "SELECT attempt_number, start_time, end_time, outcome, http_status, time_taken, error_text,
+             body_excerpt, webhook_version FROM attempts
+             WHERE event_key = $1 AND webhook_key = $2 AND attempt_number <= $3
+             ORDER BY attempt_number DESC LIMIT {}",
+            limits::ATTEMPTS_SHOWN
+        );
+        let (event, webhook) = (record.event.key.0, record.webhook.key.0);
+        let count = record.state.attempt_count;
+        let values = [event.into(), webhook.into(), i64::from(count).into()];
+        let mut rows = self.query(&sql, values).await?;
+        if rows.is_empty() {
+            // It succeeded at once: its own row is its attempt.
+            let sql = "SELECT attempt_count AS attempt_number, attempt_start_time AS start_time,
+                       end_time, outcome, http_status, time_taken, '' AS error_text,
+                       COALESCE(body_excerpt, '') AS body_excerpt, webhook_version
+                       FROM deliveries WHERE event_key = $1 AND webhook_key = $2
+                       AND attempt_count = 1 AND end_time IS NOT NULL AND outcome IS NOT NULL";
+            rows = self.query(sql, [event.into(), webhook.into()]).await?;
+        }
+        rows.reverse();
+        Ok(rows.iter().map(|row| read_attempt(&Row(row))).collect::<std::result::Result<_, _>>()?)
+    }
+
+    async fn headers(
+        &self,
+        webhook: WebhookKey,
+        version: i64,
+    ) -> std::result::Result<Arc<[Header]>, Failure> {
+        let sql =
+            "SELECT headers FROM webhook_headers WHERE webhook_key = $1 AND since_version <= $2
+                   ORDER BY since_version DESC LIMIT 1";
+        let rows = self.query(sql, [webhook.0.into(), version.into()]).await?;
+        let headers: Option<Vec<Header>> =
+            rows.first().map(|row| Row(row).json("headers")).transpose()?;
+        Ok(headers.unwrap_or_default().into())
+    }
+}
+
+fn read_attempt(row: &Row<'_>) -> std::result::Result<Attempt, DbErr> {
+    Ok(Attempt {
+        number: row.count("attempt_number")?,
+        start_time: row.time("start_time")?,
+        end_time: row.time("end_time")?,
+        summary: AttemptSummary {
+            outcome: row.number("outcome", AttemptOutcome::from_number)?,
+            http_status: u16::try_from(row.get::<i32>("http_status")?).unwrap_or(0),
+            time_taken: duration(row.get("time_taken")?),
+            error: row.get("error_text")?,
+        },
+        body_excerpt: row.get("body_excerpt")?,
+        webhook_version: row.get("webhook_version")?,
+    })
+}

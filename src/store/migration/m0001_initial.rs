@@ -1,0 +1,237 @@
+//! The first schema.
+//!
+//! Times are microseconds since the epoch, UTC; durations microseconds. Numbers
+//! of enums are the contract's. Payloads, lists and maps are JSON text.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+/// What the two databases call differently.
+struct Dialect {
+    /// A bigint primary key that the database counts up.
+    serial: &'static str,
+    uuid: &'static str,
+    /// Keeps a table in the order of its primary key.
+    clustered: &'static str,
+    /// Makes text compare by bytes.
+    bytewise: &'static str,
+}
+
+const SQLITE: Dialect = Dialect {
+    serial: "INTEGER PRIMARY KEY AUTOINCREMENT",
+    uuid: "BLOB",
+    clustered: "WITHOUT ROWID",
+    bytewise: "",
+};
+
+/// Tables and indexes, in the order of their making.
+fn statements(d: &Dialect) -> Vec<String> {
+    let Dialect { serial, uuid, clustered, bytewise } = d;
+    vec![
+        // One row: which database this is. A restored backup gets a new id.
+        "CREATE TABLE database_identity (
+            only_row SMALLINT PRIMARY KEY CHECK (only_row = 1),
+            database_id BIGINT NOT NULL
+        )"
+        .to_owned(),
+        // head is the position of the newest journal entry, floor that of the
+        // newest one that retention removed.
+        format!(
+            "CREATE TABLE tenants (
+            tenant_key {serial},
+            tenant_id TEXT NOT NULL UNIQUE,
+            config_version BIGINT NOT NULL DEFAULT 0,
+            last_webhook_number INTEGER NOT NULL DEFAULT 0,
+            head BIGINT NOT NULL DEFAULT 0,
+            head_time BIGINT NOT NULL DEFAULT 0,
+            floor BIGINT NOT NULL DEFAULT 0,
+            create_time BIGINT NOT NULL,
+            CHECK (0 <= floor AND floor <= head)
+        )"
+        ),
+        format!(
+            "CREATE TABLE webhooks (
+            webhook_key {serial},
+            tenant_key BIGINT NOT NULL,
+            webhook_id TEXT NOT NULL UNIQUE,
+            number INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            consumer_group_id {uuid} NOT NULL,
+            spec TEXT NOT NULL,
+            suspension TEXT,
+            holds TEXT NOT NULL,
+            attribution TEXT NOT NULL,
+            version BIGINT NOT NULL,
+            config_version BIGINT NOT NULL,
+            delete_time BIGINT,
+            UNIQUE (tenant_key, number)
+        )"
+        ),
+        "CREATE UNIQUE INDEX webhooks_name ON webhooks (tenant_key, name)
+            WHERE delete_time IS NULL"
+            .to_owned(),
+        "CREATE INDEX webhooks_changed ON webhooks (tenant_key, config_version)".to_owned(),
+        // The headers that a webhook had from a version on, sensitive ones masked:
+        // what the log shows of an attempt.
+        format!(
+            "CREATE TABLE webhook_headers (
+            webhook_key BIGINT NOT NULL,
+            since_version BIGINT NOT NULL,
+            headers TEXT NOT NULL,
+            PRIMARY KEY (webhook_key, since_version)
+        ) {clustered}"
+        ),
+        // Custom event types, and what a tenant changed of standard ones.
+        format!(
+            "CREATE TABLE event_types (
+            tenant_key BIGINT NOT NULL,
+            event_name TEXT {bytewise} NOT NULL,
+            origin SMALLINT NOT NULL CHECK (origin IN (1, 2)),
+            active BOOLEAN NOT NULL,
+            description TEXT NOT NULL,
+            schema_json TEXT NOT NULL,
+            enforcement SMALLINT NOT NULL CHECK (enforcement IN (1, 2, 3)),
+            attribution TEXT NOT NULL,
+            version BIGINT NOT NULL,
+            config_version BIGINT NOT NULL,
+            delete_time BIGINT,
+            PRIMARY KEY (tenant_key, event_name)
+        ) {clustered}"
+        ),
+        "CREATE INDEX event_types_changed ON event_types (tenant_key, config_version)".to_owned(),
+        format!(
+            "CREATE TABLE idempotency_keys (
+            tenant_key BIGINT NOT NULL,
+            operation TEXT NOT NULL,
+            idempotency_key TEXT NOT NULL,
+            request_digest TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            create_time BIGINT NOT NULL,
+            PRIMARY KEY (tenant_key, operation, idempotency_key)
+        ) {clustered}"
+        ),
+        "CREATE INDEX idempotency_keys_age ON idempotency_keys (create_time)".to_owned(),
+        // The payload comes last, so that the other columns are read without it.
+        format!(
+            "CREATE TABLE events (
+            event_key {},
+            tenant_key BIGINT NOT NULL,
+            event_id {uuid} NOT NULL,
+            event_name TEXT {bytewise} NOT NULL,
+            ref_id TEXT NOT NULL,
+            request_id TEXT NOT NULL,
+            ingest_time BIGINT NOT NULL,
+            occur_time BIGINT,
+            attributes TEXT,
+            payload TEXT NOT NULL,
+            UNIQUE (tenant_key, event_id),
+            CHECK (length(event_name) BETWEEN 1 AND 255)
+        )",
+            serial.replace(" AUTOINCREMENT", "")
+        ),
+        "CREATE INDEX events_ingested ON events (tenant_key, ingest_time, event_key)".to_owned(),
+        "CREATE INDEX events_ref ON events (tenant_key, ref_id, ingest_time, event_key)
+            WHERE ref_id <> ''"
+            .to_owned(),
+        "CREATE INDEX events_request ON events (tenant_key, request_id, ingest_time, event_key)
+            WHERE request_id <> ''"
+            .to_owned(),
+        // position is the journal entry that put the delivery in its lane: the
+        // order of the lane. due_time is set where an attempt is due at a time of
+        // its own: a retry, or one asked for by hand.
+        format!(
+            "CREATE TABLE deliveries (
+            event_key BIGINT NOT NULL,
+            webhook_key BIGINT NOT NULL,
+            tenant_key BIGINT NOT NULL,
+            ingest_time BIGINT NOT NULL,
+            position BIGINT NOT NULL,
+            status SMALLINT NOT NULL CHECK (status IN (1, 2, 3, 4, 5)),
+            attempt_count INTEGER NOT NULL,
+            due_time BIGINT,
+            sla_due_time BIGINT,
+            sla_breach_time BIGINT,
+            start_time BIGINT,
+            end_time BIGINT,
+            attempt_start_time BIGINT,
+            outcome SMALLINT CHECK (outcome BETWEEN 1 AND 7),
+            http_status SMALLINT,
+            time_taken BIGINT,
+            error_text TEXT,
+            body_excerpt TEXT,
+            webhook_version BIGINT,
+            divert_reason SMALLINT,
+            PRIMARY KEY (event_key, webhook_key),
+            CHECK ((end_time IS NULL) = (status IN (1, 2))),
+            CHECK (status <> 2 OR due_time IS NOT NULL),
+            CHECK (due_time IS NULL OR status IN (1, 2, 3)),
+            CHECK ((divert_reason IS NULL) = (status <> 4))
+        ) {clustered}"
+        ),
+        "CREATE INDEX deliveries_waiting ON deliveries (webhook_key, position)
+            WHERE status = 1 AND due_time IS NULL"
+            .to_owned(),
+        "CREATE INDEX deliveries_due ON deliveries (webhook_key, due_time)
+            WHERE due_time IS NOT NULL"
+            .to_owned(),
+        "CREATE INDEX deliveries_ingested ON deliveries (webhook_key, ingest_time, event_key)"
+            .to_owned(),
+        // Attempts of deliveries that did not succeed at the first one: that one's
+        // attempt is in the delivery's own row.
+        format!(
+            "CREATE TABLE attempts (
+            event_key BIGINT NOT NULL,
+            webhook_key BIGINT NOT NULL,
+            attempt_number INTEGER NOT NULL,
+            start_time BIGINT NOT NULL,
+            end_time BIGINT NOT NULL,
+            outcome SMALLINT NOT NULL CHECK (outcome BETWEEN 1 AND 7),
+            http_status SMALLINT NOT NULL,
+            time_taken BIGINT NOT NULL,
+            error_text TEXT NOT NULL,
+            body_excerpt TEXT NOT NULL,
+            webhook_version BIGINT NOT NULL,
+            PRIMARY KEY (event_key, webhook_key, attempt_number)
+        ) {clustered}"
+        ),
+        // Append-only: each change of a delivery, with the delivery as it was then.
+        format!(
+            "CREATE TABLE journal (
+            tenant_key BIGINT NOT NULL,
+            position BIGINT NOT NULL,
+            event_key BIGINT NOT NULL,
+            webhook_key BIGINT NOT NULL,
+            kind SMALLINT NOT NULL CHECK (kind BETWEEN 1 AND 5),
+            change_time BIGINT NOT NULL,
+            status SMALLINT NOT NULL,
+            attempt_count INTEGER NOT NULL,
+            due_time BIGINT,
+            start_time BIGINT,
+            end_time BIGINT,
+            sla_breach_time BIGINT,
+            outcome SMALLINT,
+            http_status SMALLINT,
+            time_taken BIGINT,
+            error_text TEXT,
+            PRIMARY KEY (tenant_key, position)
+        ) {clustered}"
+        ),
+    ]
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "async_trait needs the trait's own form")]
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for statement in statements(&SQLITE) {
+            manager.get_connection().execute_unprepared(&statement).await?;
+        }
+        // The database names itself with 63 random bits.
+        let id = i64::from_be_bytes(rand::random()) & i64::MAX;
+        let insert = format!("INSERT INTO database_identity VALUES (1, {id})");
+        manager.get_connection().execute_unprepared(&insert).await?;
+        Ok(())
+    }
+}

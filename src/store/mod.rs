@@ -1,0 +1,176 @@
+//! The store: the only place that knows the database. One writer that shares
+//! commits, readers beside it. Every function takes the tenant or a key that was
+//! found through it; row models do not leave.
+
+mod breach;
+mod bulk;
+mod config;
+mod connect;
+mod event_types;
+mod events;
+mod failure;
+mod heads;
+mod idempotency;
+mod journal;
+mod lanes;
+mod log;
+mod migration;
+mod requeue;
+mod retention;
+mod rows;
+mod tenants;
+mod webhooks;
+mod writer;
+
+use std::{fs::File, sync::Arc};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, Value};
+use sea_orm_migration::MigratorTrait;
+use tokio::sync::mpsc;
+
+pub use self::{
+    breach::Breached,
+    config::ConfigChanges,
+    connect::DatabaseUrl,
+    idempotency::{Answered, Key as IdempotencyKey},
+    journal::{JournalBounds, JournalPage},
+    lanes::{LaneBacklog, StoredDelivery},
+    log::{LogCursor, LogRange, LogScan},
+    requeue::Requeued,
+    retention::Pruned,
+    tenants::Tenant,
+    webhooks::NewWebhook,
+    writer::{NewDelivery, NewEvent, Published, Settlement},
+};
+use self::{
+    heads::Heads,
+    writer::{Connections, WriteTx, Writer},
+};
+use crate::domain::{
+    error::Error,
+    id::{Position, TenantKey},
+    token::DatabaseId,
+};
+
+/// Commits that may wait for the engine before the writer waits for it.
+const ACCEPTED_COMMITS: usize = 1_024;
+
+/// A handle to the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    readers: DatabaseConnection,
+    writer: Writer,
+    heads: Heads,
+    database_id: DatabaseId,
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date and takes the lock that
+    /// keeps other servers off it. Also gives the stream of accepted deliveries,
+    /// which the engine must read.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator: what could not be opened, locked or migrated.
+    pub async fn open(
+        url: &DatabaseUrl,
+    ) -> Result<(Self, mpsc::Receiver<Vec<NewDelivery>>), String> {
+        let shown = url.path().display();
+        let lock = Arc::new(connect::lock(url)?);
+        let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");
+        let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
+        migration::Migrator::up(&writer, None).await.map_err(|e| failed("migrate", e))?;
+        let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
+        let checkpointer = connect::checkpointer(url).await.map_err(|e| failed("open", e))?;
+
+        let sql = "SELECT database_id, (SELECT COALESCE(MAX(event_key), 0) FROM events) AS newest
+                   FROM database_identity";
+        let row = query(&readers, sql, []).await.map_err(|e| failed("read", e))?;
+        let row = row.first().ok_or_else(|| format!("{shown} has no identity"))?;
+        let id: i64 = row.try_get("", "database_id").map_err(|e| failed("read", e))?;
+        let newest: i64 = row.try_get("", "newest").map_err(|e| failed("read", e))?;
+
+        let mut wal = url.path().to_owned().into_os_string();
+        wal.push("-wal");
+        let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);
+        let heads = Heads::default();
+        let connections = Connections { writer, checkpointer, wal: wal.into() };
+        let writer = Writer::start(connections, heads.clone(), newest + 1, accepted);
+        let database_id = DatabaseId(id.unsigned_abs());
+        Ok((Self { readers, writer, heads, database_id, _lock: lock }, deliveries))
+    }
+
+    /// Brings the schema of a database up to date and closes it again.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn migrate(url: &DatabaseUrl) -> Result<(), String> {
+        let shown = url.path().display();
+        let _lock = connect::lock(url)?;
+        let writer = connect::writer(url).await.map_err(|e| format!("cannot open {shown}: {e}"))?;
+        let migrated = migration::Migrator::up(&writer, None).await;
+        migrated.map_err(|e| format!("cannot migrate {shown}: {e}"))?;
+        writer.close().await.map_err(|e| format!("cannot close {shown}: {e}"))
+    }
+
+    /// Which database this is.
+    pub fn database_id(&self) -> DatabaseId {
+        self.database_id
+    }
+
+    /// Watches a tenant's journal: a change says that there may be new entries.
+    /// Register before reading.
+    pub fn watch_head(&self, tenant: TenantKey) -> tokio::sync::watch::Receiver<Position> {
+        self.heads.watch(tenant)
+    }
+
+    /// Publishes events of one tenant, all or none, unless the tenant's
+    /// configuration has moved on from `config_version`.
+    ///
+    /// # Errors
+    ///
+    /// `OVERLOADED` where too much waits already, `STORE_UNAVAILABLE`, or `INTERNAL`
+    /// where the database refuses these events; nothing was stored then.
+    pub async fn publish(
+        &self,
+        tenant_key: TenantKey,
+        config_version: i64,
+        events: Vec<NewEvent>,
+    ) -> Result<Published, Error> {
+        self.writer.publish(tenant_key, config_version, events).await
+    }
+
+    /// Records outcomes of attempts, all or none.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`: nothing was recorded, the same call may work later.
+    pub async fn record(&self, settlements: Vec<Settlement>) -> Result<(), Error> {
+        self.writer.record(settlements).await
+    }
+
+    async fn begin(&self) -> Result<WriteTx, failure::Failure> {
+        self.writer.begin().await
+    }
+
+    async fn query<V>(&self, sql: &str, values: V) -> Result<Vec<QueryResult>, failure::Failure>
+    where
+        V: IntoIterator<Item = Value>,
+    {
+        Ok(query(&self.readers, sql, values).await?)
+    }
+}
+
+async fn query<V>(
+    on: &impl ConnectionTrait,
+    sql: &str,
+    values: V,
+) -> Result<Vec<QueryResult>, DbErr>
+where
+    V: IntoIterator<Item = Value>,
+{
+    let statement = Statement::from_sql_and_values(on.get_database_backend(), sql, values);
+    on.query_all_raw(statement).await
+}

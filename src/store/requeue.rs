@@ -1,0 +1,187 @@
+//! Changes of deliveries that no attempt made: put back by hand, diverted because
+//! their webhook was stopped.
+
+use sea_orm::Value;
+
+use super::{
+    Store, WriteTx,
+    failure::{Failure, corrupt},
+    rows::Row,
+    writer::Entry,
+};
+use crate::domain::{
+    delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
+    error::{Error, Reason, Result},
+    id::{EventKey, TenantKey, WebhookKey},
+    time::Timestamp,
+};
+
+/// What a delivery became that was put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requeued {
+    /// Where it stands now.
+    pub state: DeliveryState,
+}
+
+impl Store {
+    /// Asks for one more attempt of a delivery now. One that waits is moved up, one
+    /// that was given up is pending again, one that succeeded stays succeeded.
+    ///
+    /// # Errors
+    ///
+    /// `EVENT_LOG_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    pub async fn requeue(
+        &self,
+        tenant: TenantKey,
+        event: EventKey,
+        webhook: WebhookKey,
+        now: Timestamp,
+    ) -> Result<Requeued> {
+        Ok(self.put_back(tenant, event, webhook, now).await?)
+    }
+
+    async fn put_back(
+        &self,
+        tenant: TenantKey,
+        event: EventKey,
+        webhook: WebhookKey,
+        now: Timestamp,
+    ) -> std::result::Result<Requeued, Failure> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT * FROM deliveries WHERE event_key = $1 AND webhook_key = $2 AND tenant_key = $3";
+        let rows = tx.query(sql, [event.0.into(), webhook.0.into(), tenant.0.into()]).await?;
+        let Some(row) = rows.first().map(Row) else {
+            return Err(Error::new(Reason::EventLogNotFound, "no such delivery record").into());
+        };
+        let mut state = row.state()?;
+        match state.status {
+            DeliveryStatus::Pending | DeliveryStatus::Retrying => {}
+            DeliveryStatus::Diverted | DeliveryStatus::Dropped => {
+                state.status = DeliveryStatus::Pending;
+                state.end_time = None;
+            }
+            DeliveryStatus::Succeeded => keep_first_attempt(&tx, event, webhook).await?,
+        }
+        state.due_time = Some(now);
+        let entry = Entry {
+            event_key: event,
+            webhook_key: webhook,
+            kind: ChangeKind::Requeued,
+            time: now,
+            state,
+        };
+        let position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
+        let sql = "UPDATE deliveries SET status = $1, end_time = $2, due_time = $3, position = $4,
+                   divert_reason = NULL WHERE event_key = $5 AND webhook_key = $6";
+        let values = [
+            entry.state.status.number().into(),
+            entry.state.end_time.map(Timestamp::micros).into(),
+            now.micros().into(),
+            position.0.into(),
+            event.0.into(),
+            webhook.0.into(),
+        ];
+        tx.execute(sql, values).await?;
+        tx.commit().await?;
+        Ok(Requeued { state: entry.state })
+    }
+
+    /// Diverts up to `limit` of the deliveries that wait at a webhook which was
+    /// stopped or deleted, but for those that are being attempted. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn divert_waiting(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        except: &[EventKey],
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        Ok(self.divert_batch(tenant, webhook, except, now, limit).await?)
+    }
+
+    async fn divert_batch(
+        &self,
+        tenant: TenantKey,
+        webhook: WebhookKey,
+        except: &[EventKey],
+        now: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<usize, Failure> {
+        let mut tx = self.begin().await?;
+        let limit = limit + except.len();
+        // Two queries, as the partial indexes have it; one that succeeded and was
+        // to be sent once more just stays succeeded.
+        let mut rows = Vec::new();
+        for waiting in ["status = 1 AND due_time IS NULL", "due_time IS NOT NULL"] {
+            let sql = format!(
+                "SELECT * FROM deliveries WHERE webhook_key = $1 AND {waiting} LIMIT {limit}"
+            );
+            rows.extend(tx.query(&sql, [webhook.0.into()]).await?);
+        }
+        let mut entries = Vec::new();
+        for row in rows.iter().map(Row) {
+            let event_key = EventKey(row.get("event_key")?);
+            if except.contains(&event_key) {
+                continue;
+            }
+            let mut state = row.state()?;
+            state.due_time = None;
+            if !state.status.is_settled() {
+                state.status = DeliveryStatus::Diverted;
+                state.end_time = Some(now);
+            }
+            entries.push(Entry {
+                event_key,
+                webhook_key: webhook,
+                kind: ChangeKind::Settled,
+                time: now,
+                state,
+            });
+        }
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        tx.append(tenant, &entries).await?;
+        let sql =
+            "UPDATE deliveries SET status = $1, end_time = $2, due_time = NULL, divert_reason = $3
+                   WHERE event_key = $4 AND webhook_key = $5";
+        for entry in &entries {
+            let diverted = entry.state.status == DeliveryStatus::Diverted;
+            let values = [
+                entry.state.status.number().into(),
+                entry.state.end_time.map(Timestamp::micros).into(),
+                diverted.then_some(DivertReason::WebhookStopped.number()).into(),
+                entry.event_key.0.into(),
+                webhook.0.into(),
+            ];
+            tx.execute(sql, values).await?;
+        }
+        tx.commit().await?;
+        Ok(entries.len())
+    }
+}
+
+/// A delivery that succeeded at once has its attempt in its own row, which the
+/// next attempt will overwrite.
+async fn keep_first_attempt(
+    tx: &WriteTx,
+    event: EventKey,
+    webhook: WebhookKey,
+) -> std::result::Result<(), Failure> {
+    let sql = "INSERT INTO attempts (event_key, webhook_key, attempt_number, start_time, end_time,
+               outcome, http_status, time_taken, error_text, body_excerpt, webhook_version)
+               SELECT event_key, webhook_key, 1, attempt_start_time, end_time, outcome, http_status,
+               time_taken, '', COALESCE(body_excerpt, ''), webhook_version FROM deliveries
+               WHERE event_key = $1 AND webhook_key = $2 AND attempt_count = 1
+               ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING";
+    let values: [Value; 2] = [event.0.into(), webhook.0.into()];
+    tx.execute(sql, values).await.map_err(|e| match Failure::from(e) {
+        Failure::Data(e) => corrupt(&format!("delivery: {e}")).into(),
+        failure => failure,
+    })?;
+    Ok(())
+}

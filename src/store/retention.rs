@@ -1,0 +1,117 @@
+//! Retention: deletes what is too old, in batches that nobody notices. Journal
+//! entries go first, so that an entry's event is there as long as the entry is. An
+//! event goes once all its deliveries are settled, and were so before the cut-off.
+
+use sea_orm::Value;
+
+use super::{Store, failure::Failure, rows::Row};
+use crate::domain::{
+    error::Result,
+    id::{EventKey, Position, TenantKey},
+    time::Timestamp,
+};
+
+/// What one batch deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Journal entries.
+    pub entries: u64,
+    /// Events, with their deliveries.
+    pub events: u64,
+    /// Where the next batch goes on; absent when this one was the last.
+    pub next: Option<(Timestamp, EventKey)>,
+}
+
+impl Store {
+    /// Deletes up to `limit` journal entries, and looks at up to `limit` events
+    /// from `from` on, that are older than `cutoff`.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn prune(
+        &self,
+        tenant: TenantKey,
+        cutoff: Timestamp,
+        from: Option<(Timestamp, EventKey)>,
+        limit: usize,
+    ) -> Result<Pruned> {
+        Ok(self.prune_batch(tenant, cutoff, from, limit).await?)
+    }
+
+    async fn prune_batch(
+        &self,
+        tenant: TenantKey,
+        cutoff: Timestamp,
+        from: Option<(Timestamp, EventKey)>,
+        limit: usize,
+    ) -> std::result::Result<Pruned, Failure> {
+        let entries = self.prune_journal(tenant, cutoff, limit).await?;
+        if entries == limit as u64 {
+            // More entries are left: their events have to stay for now.
+            return Ok(Pruned {
+                entries,
+                events: 0,
+                next: from.or(Some((Timestamp::MIN, EventKey(0)))),
+            });
+        }
+        let (time, key) = from.unwrap_or((Timestamp::MIN, EventKey(0)));
+        let sql = format!(
+            "SELECT e.event_key, e.ingest_time, EXISTS (
+               SELECT 1 FROM deliveries d WHERE d.event_key = e.event_key
+               AND (d.end_time IS NULL OR d.due_time IS NOT NULL OR d.end_time >= $2)) AS needed
+             FROM events e WHERE e.tenant_key = $1 AND e.ingest_time < $2 AND e.ingest_time >= $3
+             AND (e.ingest_time, e.event_key) > ($3, $4)
+             ORDER BY e.ingest_time, e.event_key LIMIT {limit}"
+        );
+        let values = [tenant.0.into(), cutoff.micros().into(), time.micros().into(), key.0.into()];
+        let rows = self.query(&sql, values).await?;
+        let (mut old, mut next): (Vec<i64>, _) = (Vec::new(), None);
+        for row in rows.iter().map(Row) {
+            let event: i64 = row.get("event_key")?;
+            next = Some((row.time("ingest_time")?, EventKey(event)));
+            if !row.get::<bool>("needed")? {
+                old.push(event);
+            }
+        }
+        if !old.is_empty() {
+            self.delete_events(&old).await?;
+        }
+        let next = next.filter(|_| rows.len() == limit);
+        Ok(Pruned { entries, events: old.len() as u64, next })
+    }
+
+    async fn prune_journal(
+        &self,
+        tenant: TenantKey,
+        cutoff: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<u64, Failure> {
+        let (bounds, before) = (
+            self.journal_bounds(tenant).await.map_err(Failure::Refused)?,
+            self.position_before(tenant, cutoff).await.map_err(Failure::Refused)?,
+        );
+        let floor = Position(before.0.min(bounds.floor.0 + limit as i64));
+        if floor <= bounds.floor {
+            return Ok(0);
+        }
+        let tx = self.begin().await?;
+        let sql = "DELETE FROM journal WHERE tenant_key = $1 AND position <= $2";
+        let deleted = tx.execute(sql, [tenant.0.into(), floor.0.into()]).await?.rows_affected();
+        let sql = "UPDATE tenants SET floor = $1 WHERE tenant_key = $2";
+        tx.execute(sql, [floor.0.into(), tenant.0.into()]).await?;
+        tx.commit().await?;
+        Ok(deleted)
+    }
+
+    async fn delete_events(&self, keys: &[i64]) -> std::result::Result<(), Failure> {
+        let tx = self.begin().await?;
+        let list = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        for table in ["attempts", "deliveries", "events"] {
+            // Only numbers of our own stand in the text.
+            let sql = format!("DELETE FROM {table} WHERE event_key IN ({list})");
+            tx.execute(&sql, Vec::<Value>::new()).await?;
+        }
+        tx.commit().await
+    }
+}

@@ -1,0 +1,209 @@
+//! Webhooks, their tombstones, and the headers that the log shows.
+
+use sea_orm::{DbErr, Value};
+use uuid::Uuid;
+
+use super::{
+    Store, WriteTx, config,
+    failure::{Failure, is_duplicate},
+    rows::Row,
+};
+use crate::domain::{
+    actor::Attribution,
+    error::{Error, Reason, Result},
+    id::{TenantKey, WebhookId, WebhookKey},
+    webhook::{Header, Webhook, WebhookSpec},
+};
+
+pub(super) const COLUMNS: &str = "webhook_key, tenant_key, webhook_id, number, consumer_group_id, \
+    spec, suspension, holds, attribution, version, delete_time";
+
+/// A webhook to be made.
+#[derive(Clone, Debug)]
+pub struct NewWebhook {
+    /// Its public id.
+    pub webhook_id: WebhookId,
+    /// Its delivery queue.
+    pub consumer_group_id: Uuid,
+    /// What its owner decided.
+    pub spec: WebhookSpec,
+    /// Who makes it, and when.
+    pub attribution: Attribution,
+}
+
+pub(super) fn read(row: &Row<'_>) -> std::result::Result<Webhook, DbErr> {
+    Ok(Webhook {
+        key: WebhookKey(row.get("webhook_key")?),
+        tenant_key: TenantKey(row.get("tenant_key")?),
+        webhook_id: row.id("webhook_id")?,
+        number: row.get("number")?,
+        consumer_group_id: row.get("consumer_group_id")?,
+        spec: row.json("spec")?,
+        suspension: row.optional_json("suspension")?,
+        holds: row.json("holds")?,
+        version: row.get("version")?,
+        attribution: row.json("attribution")?,
+        delete_time: row.optional_time("delete_time")?,
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> std::result::Result<Value, Failure> {
+    Ok(serde_json::to_string(value).map_err(|e| DbErr::Json(e.to_string()))?.into())
+}
+
+impl Store {
+    /// Makes a webhook.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NAME_TAKEN`, `STORE_UNAVAILABLE`.
+    pub async fn create_webhook(
+        &self,
+        tenant: TenantKey,
+        new: NewWebhook,
+        answer_to: Option<&super::idempotency::Key<'_>>,
+    ) -> Result<Webhook> {
+        Ok(self.insert_webhook(tenant, new, answer_to).await?)
+    }
+
+    async fn insert_webhook(
+        &self,
+        tenant: TenantKey,
+        new: NewWebhook,
+        answer_to: Option<&super::idempotency::Key<'_>>,
+    ) -> std::result::Result<Webhook, Failure> {
+        let tx = self.begin().await?;
+        let config_version = config::raise(&tx, tenant).await?;
+        let sql = "UPDATE tenants SET last_webhook_number = last_webhook_number + 1
+                   WHERE tenant_key = $1 RETURNING last_webhook_number";
+        let rows = tx.query(sql, [tenant.0.into()]).await?;
+        let number: i32 = match rows.first() {
+            Some(row) => Row(row).get("last_webhook_number")?,
+            None => return Err(super::failure::corrupt("tenant: it has no row").into()),
+        };
+        let sql = "INSERT INTO webhooks (tenant_key, webhook_id, number, name, consumer_group_id,
+                   spec, holds, attribution, version, config_version)
+                   VALUES ($1, $2, $3, $4, $5, $6, '[]', $7, 1, $8) RETURNING webhook_key";
+        let values = [
+            tenant.0.into(),
+            new.webhook_id.to_string().into(),
+            number.into(),
+            new.spec.name.as_str().into(),
+            new.consumer_group_id.into(),
+            json(&new.spec)?,
+            json(&new.attribution)?,
+            config_version.into(),
+        ];
+        let rows = tx.query(sql, values).await.map_err(|e| name_taken(e, &new.spec.name))?;
+        let key = match rows.first() {
+            Some(row) => WebhookKey(Row(row).get("webhook_key")?),
+            None => return Err(super::failure::corrupt("webhook: it has no key").into()),
+        };
+        let webhook = Webhook {
+            key,
+            tenant_key: tenant,
+            webhook_id: new.webhook_id,
+            number,
+            consumer_group_id: new.consumer_group_id,
+            spec: new.spec,
+            suspension: None,
+            holds: Vec::new(),
+            version: 1,
+            attribution: new.attribution,
+            delete_time: None,
+        };
+        keep_headers(&tx, &webhook).await?;
+        if let Some(key) = answer_to {
+            super::idempotency::remember(
+                &tx,
+                tenant,
+                key,
+                &webhook,
+                webhook.attribution.create_time,
+            )
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(webhook)
+    }
+
+    /// Replaces what `before` was by `after`, if nobody was faster.
+    ///
+    /// # Errors
+    ///
+    /// `ETAG_MISMATCH` where the stored version is not `before`'s any more,
+    /// `WEBHOOK_NAME_TAKEN`, `STORE_UNAVAILABLE`.
+    pub async fn update_webhook(&self, before: &Webhook, after: Webhook) -> Result<Webhook> {
+        Ok(self.replace_webhook(before, after).await?)
+    }
+
+    async fn replace_webhook(
+        &self,
+        before: &Webhook,
+        mut after: Webhook,
+    ) -> std::result::Result<Webhook, Failure> {
+        after.version = before.version + 1;
+        let tx = self.begin().await?;
+        let config_version = config::raise(&tx, before.tenant_key).await?;
+        let sql = "UPDATE webhooks SET name = $1, spec = $2, suspension = $3, holds = $4,
+                   attribution = $5, version = $6, config_version = $7, delete_time = $8
+                   WHERE webhook_key = $9 AND version = $10 AND delete_time IS NULL";
+        let values = [
+            after.spec.name.as_str().into(),
+            json(&after.spec)?,
+            match &after.suspension {
+                Some(suspension) => json(suspension)?,
+                None => None::<String>.into(),
+            },
+            json(&after.holds)?,
+            json(&after.attribution)?,
+            after.version.into(),
+            config_version.into(),
+            after.delete_time.map(|time| time.micros()).into(),
+            before.key.0.into(),
+            before.version.into(),
+        ];
+        let done = tx.execute(sql, values).await.map_err(|e| name_taken(e, &after.spec.name))?;
+        if done.rows_affected() == 0 {
+            let message = "the webhook was changed meanwhile";
+            return Err(Error::new(Reason::EtagMismatch, message).into());
+        }
+        if before.spec.destination.headers != after.spec.destination.headers {
+            keep_headers(&tx, &after).await?;
+        }
+        tx.commit().await?;
+        Ok(after)
+    }
+
+    /// All webhooks that may have deliveries to make or to divert, of all tenants,
+    /// tombstones among them: what the engine starts from. A page at a time.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn webhooks_after(&self, after: WebhookKey, limit: usize) -> Result<Vec<Webhook>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM webhooks WHERE webhook_key > $1 ORDER BY webhook_key LIMIT $2"
+        );
+        let rows = self.query(&sql, [after.0.into(), (limit as i64).into()]).await?;
+        let webhooks = rows.iter().map(|row| read(&Row(row)));
+        Ok(webhooks.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
+    }
+}
+
+fn name_taken(error: DbErr, name: &str) -> Failure {
+    if is_duplicate(&error, "name") {
+        let message = format!("the tenant has a webhook named {name:?} already");
+        return Error::field("webhook.name", Reason::WebhookNameTaken, message).into();
+    }
+    error.into()
+}
+
+/// Keeps the headers that attempts from this version on are shown with.
+async fn keep_headers(tx: &WriteTx, webhook: &Webhook) -> std::result::Result<(), Failure> {
+    let masked: Vec<Header> = webhook.spec.destination.headers.iter().map(Header::masked).collect();
+    let sql =
+        "INSERT INTO webhook_headers (webhook_key, since_version, headers) VALUES ($1, $2, $3)";
+    tx.execute(sql, [webhook.key.0.into(), webhook.version.into(), json(&masked)?]).await?;
+    Ok(())
+}

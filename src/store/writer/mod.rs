@@ -1,0 +1,199 @@
+//! The one writer of the database. Publishes and records share commits: while
+//! one transaction commits, the next batch gathers; nobody waits for a timer, so
+//! at low load each has a commit of its own. A batch that fails on data is split
+//! until the guilty unit stands alone, and only that one's caller is told.
+
+mod checkpoint;
+mod publish;
+mod record;
+mod transaction;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sea_orm::DatabaseConnection;
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+
+pub(super) use self::transaction::{Entry, WriteTx};
+use self::{
+    checkpoint::Checkpointer, publish::PublishUnit, record::RecordUnit, transaction::WriterState,
+};
+pub use self::{
+    publish::{NewDelivery, NewEvent, Published},
+    record::Settlement,
+};
+use super::{failure::Failure, heads::Heads};
+use crate::domain::{error::Error, id::TenantKey};
+
+/// Most units in one transaction.
+const BATCH_UNITS: usize = 512;
+/// Units that wait for the writer, beyond which callers wait to get in.
+const QUEUE_UNITS: usize = 4_096;
+/// KiB of payload that may wait for the writer.
+const QUEUE_KIB: u32 = 32 * 1024;
+/// How long a publish waits for room before it is refused.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A handle to the writer.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Unit>,
+    room: Arc<Semaphore>,
+    state: Arc<Mutex<WriterState>>,
+}
+
+enum Unit {
+    Publish(PublishUnit),
+    Record(RecordUnit),
+}
+
+/// What the writer works with.
+pub(super) struct Connections {
+    pub(super) writer: DatabaseConnection,
+    pub(super) checkpointer: DatabaseConnection,
+    /// The write-ahead log's file.
+    pub(super) wal: PathBuf,
+}
+
+impl Writer {
+    /// Starts the writer. `accepted` receives the deliveries of each commit, in
+    /// the order of the journal.
+    pub(super) fn start(
+        connections: Connections,
+        heads: Heads,
+        next_event_key: i64,
+        accepted: mpsc::Sender<Vec<NewDelivery>>,
+    ) -> Self {
+        let connection = connections.writer;
+        let state = WriterState { connection, heads, next_event_key, accepted };
+        let state = Arc::new(Mutex::new(state));
+        let (queue, units) = mpsc::channel(QUEUE_UNITS);
+        let checkpoints = Checkpointer::start(connections.checkpointer, connections.wal);
+        tokio::spawn(run(Arc::clone(&state), units, checkpoints));
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_KIB as usize)), state }
+    }
+
+    /// Begins a transaction of the caller's own.
+    pub(super) async fn begin(&self) -> Result<WriteTx, Failure> {
+        WriteTx::begin(Arc::clone(&self.state)).await
+    }
+
+    /// Publishes events of one tenant, all or none.
+    pub(super) async fn publish(
+        &self,
+        tenant_key: TenantKey,
+        config_version: i64,
+        events: Vec<NewEvent>,
+    ) -> Result<Published, Error> {
+        let kib = events.iter().map(|e| e.event.payload.len() / 1024 + 1).sum::<usize>();
+        let kib = u32::try_from(kib).unwrap_or(QUEUE_KIB).min(QUEUE_KIB);
+        let room = tokio::time::timeout(ROOM_TIMEOUT, self.room.acquire_many(kib));
+        let Ok(Ok(_room)) = room.await else {
+            return Err(Error::overloaded("too many events wait for the database"));
+        };
+        let (reply, answer) = oneshot::channel();
+        self.send(Unit::Publish(PublishUnit { tenant_key, config_version, events, reply })).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Records the outcomes of attempts, all or none.
+    pub(super) async fn record(&self, settlements: Vec<Settlement>) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Unit::Record(RecordUnit { settlements, reply })).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    async fn send(&self, unit: Unit) -> Result<(), Error> {
+        self.queue.send(unit).await.map_err(|_| Error::draining())
+    }
+}
+
+/// The loop: it ends when all handles are gone. Errors go to who waits for the
+/// unit; the loop itself survives them all.
+async fn run(
+    state: Arc<Mutex<WriterState>>,
+    mut units: mpsc::Receiver<Unit>,
+    checkpoints: Checkpointer,
+) {
+    let mut gathered = Vec::with_capacity(BATCH_UNITS);
+    while units.recv_many(&mut gathered, BATCH_UNITS).await > 0 {
+        let mut batch = Batch::default();
+        for unit in gathered.drain(..) {
+            match unit {
+                Unit::Publish(unit) => batch.publishes.push(unit),
+                Unit::Record(unit) => batch.records.push(unit),
+            }
+        }
+        write(&state, batch).await;
+        checkpoints.after_commit(&state).await;
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    publishes: Vec<PublishUnit>,
+    records: Vec<RecordUnit>,
+}
+
+/// Writes a batch and answers its units. What fails on data is split in halves.
+async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) {
+    let mut waiting = vec![batch];
+    while let Some(batch) = waiting.pop() {
+        match attempt(state, &batch).await {
+            Ok(outcomes) => {
+                // A caller that went away meanwhile misses its answer, no more.
+                for (unit, outcome) in batch.publishes.into_iter().zip(outcomes) {
+                    let _ = unit.reply.send(Ok(outcome));
+                }
+                for unit in batch.records {
+                    let _ = unit.reply.send(Ok(()));
+                }
+            }
+            Err(Failure::Data(error)) if batch.len() > 1 => {
+                tracing::debug!(%error, units = batch.len(), "splitting a batch");
+                let (first, second) = batch.halves();
+                // Last in, first out: the order of publishing stays.
+                waiting.push(second);
+                waiting.push(first);
+            }
+            Err(failure) => {
+                let error = Error::from(failure);
+                batch
+                    .publishes
+                    .into_iter()
+                    .for_each(|unit| drop(unit.reply.send(Err(error.clone()))));
+                batch
+                    .records
+                    .into_iter()
+                    .for_each(|unit| drop(unit.reply.send(Err(error.clone()))));
+            }
+        }
+    }
+}
+
+async fn attempt(
+    state: &Arc<Mutex<WriterState>>,
+    batch: &Batch,
+) -> Result<Vec<Published>, Failure> {
+    let mut tx = WriteTx::begin(Arc::clone(state)).await?;
+    let outcomes = publish::apply(&mut tx, &batch.publishes).await?;
+    record::apply(&mut tx, &batch.records).await?;
+    tx.commit().await?;
+    Ok(outcomes)
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.publishes.len() + self.records.len()
+    }
+
+    /// Records apart from publishes first, then each in halves.
+    fn halves(mut self) -> (Self, Self) {
+        if !self.publishes.is_empty() && !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            return (self, Self { records, ..Self::default() });
+        }
+        let publishes = self.publishes.split_off(self.publishes.len() / 2);
+        let records = self.records.split_off(self.records.len() / 2);
+        (self, Self { publishes, records })
+    }
+}

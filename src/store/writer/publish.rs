@@ -1,0 +1,219 @@
+//! Publishing: events, one delivery per matching webhook, and their journal
+//! entries, in one transaction.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sea_orm::Value;
+use tokio::sync::oneshot;
+
+use super::transaction::{Entry, WriteTx};
+use crate::{
+    domain::{
+        delivery::{ChangeKind, DeliveryState},
+        error::Error,
+        event::Event,
+        id::{EventKey, Position, TenantKey, WebhookKey},
+        time::Timestamp,
+    },
+    store::{bulk::Bulk, failure::Failure},
+};
+
+/// An event to be stored, with the webhooks that want it.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The event.
+    pub event: Arc<Event>,
+    /// The webhooks, in key order, and when their SLA ends.
+    pub targets: Vec<(WebhookKey, Option<Timestamp>)>,
+}
+
+/// A delivery that was just committed, as the engine takes it over.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// Its webhook.
+    pub webhook_key: WebhookKey,
+    /// Its place in the lane.
+    pub position: Position,
+    /// Its tenant.
+    pub tenant_key: TenantKey,
+    /// Key of its event.
+    pub event_key: EventKey,
+    /// Its event.
+    pub event: Arc<Event>,
+    /// When its SLA ends.
+    pub sla_due_time: Option<Timestamp>,
+}
+
+/// What became of a unit of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Everything is on disk. Per event: whether it is new; an event of the id of
+    /// an older one is not.
+    Stored(Vec<bool>),
+    /// Nothing was done: webhooks or event types have changed since they were matched.
+    StaleConfig,
+}
+
+pub(in crate::store) struct PublishUnit {
+    pub(super) tenant_key: TenantKey,
+    pub(super) config_version: i64,
+    pub(super) events: Vec<NewEvent>,
+    pub(super) reply: oneshot::Sender<Result<Published, Error>>,
+}
+
+static INSERT_EVENTS: Bulk = Bulk::new(
+    "INSERT INTO events (event_key, tenant_key, event_id, event_name, ref_id, request_id,
+     ingest_time, occur_time, attributes, payload)",
+    10,
+    "ON CONFLICT (tenant_key, event_id) DO NOTHING",
+);
+
+static INSERT_DELIVERIES: Bulk = Bulk::new(
+    "INSERT INTO deliveries (event_key, webhook_key, tenant_key, ingest_time, position, status,
+     attempt_count, sla_due_time)",
+    8,
+    "",
+);
+
+/// Writes all units; says for each what became of it.
+pub(super) async fn apply(
+    tx: &mut WriteTx,
+    units: &[PublishUnit],
+) -> Result<Vec<Published>, Failure> {
+    let mut fresh = Vec::with_capacity(units.len());
+    for unit in units {
+        fresh.push(tx.head(unit.tenant_key).await?.config_version == unit.config_version);
+    }
+    let writing = || units.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(unit, _)| unit);
+    let count: usize = writing().map(|unit| unit.events.len()).sum();
+
+    let first_key = tx.state.next_event_key;
+    tx.state.next_event_key += count as i64;
+    let mut values = Vec::with_capacity(count * 10);
+    let events =
+        || writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
+    for (key, (tenant, new)) in (first_key..).zip(events()) {
+        push_event(&mut values, key, tenant, &new.event);
+    }
+    let inserted = INSERT_EVENTS.run(tx.sql(), values).await?;
+    // An event whose id was there before is skipped by the database. That is rare,
+    // so which ones is asked only when the numbers differ.
+    let stored = if inserted == count as u64 {
+        None
+    } else {
+        Some(stored_keys(tx, first_key, count).await?)
+    };
+    let is_new = |key: i64| stored.as_ref().is_none_or(|keys| keys.contains(&key));
+
+    insert_deliveries(tx, (first_key..).zip(events()).filter(|(key, _)| is_new(*key)).collect())
+        .await?;
+
+    let mut keys = first_key..;
+    let mut outcomes = Vec::with_capacity(units.len());
+    for (unit, fresh) in units.iter().zip(fresh) {
+        outcomes.push(if fresh {
+            Published::Stored(keys.by_ref().take(unit.events.len()).map(is_new).collect())
+        } else {
+            Published::StaleConfig
+        });
+    }
+    Ok(outcomes)
+}
+
+async fn stored_keys(tx: &WriteTx, first: i64, count: usize) -> Result<HashSet<i64>, Failure> {
+    let sql = "SELECT event_key FROM events WHERE event_key >= $1 AND event_key < $2";
+    let rows = tx.query(sql, [first.into(), (first + count as i64).into()]).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "event_key")).collect::<Result<_, _>>()?)
+}
+
+/// Writes the deliveries of new events, tenant by tenant, and their journal entries.
+async fn insert_deliveries(
+    tx: &mut WriteTx,
+    mut events: Vec<(i64, (TenantKey, &NewEvent))>,
+) -> Result<(), Failure> {
+    // Stable: within a tenant the order of publishing stays.
+    events.sort_by_key(|(_, (tenant, _))| *tenant);
+    for tenant_events in events.chunk_by(|a, b| a.1.0 == b.1.0) {
+        let Some((_, (tenant, _))) = tenant_events.first() else { continue };
+        let tenant = *tenant;
+        let entries: Vec<Entry> = (tenant_events.iter())
+            .flat_map(|(key, (_, new))| {
+                new.targets.iter().map(move |(webhook_key, _)| Entry {
+                    event_key: EventKey(*key),
+                    webhook_key: *webhook_key,
+                    kind: ChangeKind::Accepted,
+                    time: new.event.ingest_time,
+                    state: DeliveryState::ACCEPTED,
+                })
+            })
+            .collect();
+        if entries.is_empty() {
+            continue;
+        }
+        let first = tx.append(tenant, &entries).await?;
+        let mut values = Vec::with_capacity(entries.len() * 8);
+        let mut position = first;
+        for (key, (_, new)) in tenant_events {
+            for (webhook_key, sla_due_time) in &new.targets {
+                push_delivery(
+                    &mut values,
+                    tenant,
+                    *key,
+                    *webhook_key,
+                    position,
+                    *sla_due_time,
+                    &new.event,
+                );
+                tx.accepted.push(NewDelivery {
+                    webhook_key: *webhook_key,
+                    position,
+                    tenant_key: tenant,
+                    event_key: EventKey(*key),
+                    event: Arc::clone(&new.event),
+                    sla_due_time: *sla_due_time,
+                });
+                position.0 += 1;
+            }
+        }
+        INSERT_DELIVERIES.run(tx.sql(), values).await?;
+    }
+    Ok(())
+}
+
+fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
+    let attributes = (!event.attributes.is_empty())
+        .then(|| serde_json::to_string(&event.attributes).unwrap_or_default());
+    to.extend([
+        key.into(),
+        tenant.0.into(),
+        event.event_id.0.into(),
+        event.event_name.as_str().into(),
+        event.ref_id.as_str().into(),
+        event.request_id.as_str().into(),
+        event.ingest_time.micros().into(),
+        event.occur_time.map(Timestamp::micros).into(),
+        attributes.into(),
+        (&*event.payload).into(),
+    ]);
+}
+
+fn push_delivery(
+    to: &mut Vec<Value>,
+    tenant: TenantKey,
+    event_key: i64,
+    webhook: WebhookKey,
+    position: Position,
+    sla_due_time: Option<Timestamp>,
+    event: &Event,
+) {
+    to.extend([
+        event_key.into(),
+        webhook.0.into(),
+        tenant.0.into(),
+        event.ingest_time.micros().into(),
+        position.0.into(),
+        DeliveryState::ACCEPTED.status.number().into(),
+        0.into(),
+        sla_due_time.map(Timestamp::micros).into(),
+    ]);
+}

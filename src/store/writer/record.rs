@@ -1,0 +1,176 @@
+//! Recording: the outcome of an attempt, the delivery's new state and the journal
+//! entry, in one transaction.
+
+use sea_orm::Value;
+use tokio::sync::oneshot;
+
+use super::transaction::{Entry, WriteTx};
+use crate::{
+    domain::{
+        delivery::{Attempt, AttemptOutcome, ChangeKind, DeliveryState, DivertReason},
+        error::Error,
+        id::{EventKey, TenantKey, WebhookKey},
+        time::{Timestamp, micros},
+    },
+    store::{bulk::Bulk, failure::Failure},
+};
+
+/// What became of a delivery: after an attempt, or without one where it was given up.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Its tenant.
+    pub tenant_key: TenantKey,
+    /// Its event.
+    pub event_key: EventKey,
+    /// Its webhook.
+    pub webhook_key: WebhookKey,
+    /// Attempts that were recorded before this one; if the row says otherwise,
+    /// somebody else was faster, and this record is void.
+    pub attempts_before: u32,
+    /// The attempt.
+    pub attempt: Option<Attempt>,
+    /// The delivery after it.
+    pub state: DeliveryState,
+    /// Why it was diverted, where it was.
+    pub divert_reason: Option<DivertReason>,
+    /// What the journal says happened.
+    pub kind: ChangeKind,
+    /// When it is recorded.
+    pub time: Timestamp,
+}
+
+pub(in crate::store) struct RecordUnit {
+    pub(super) settlements: Vec<Settlement>,
+    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+}
+
+static UPDATE_DELIVERIES: Bulk = Bulk::new(
+    "UPDATE deliveries SET
+        status = new.column4, attempt_count = new.column5, due_time = new.column6,
+        sla_breach_time = new.column7, start_time = new.column8, end_time = new.column9,
+        attempt_start_time = new.column10, outcome = new.column11, http_status = new.column12,
+        time_taken = new.column13, error_text = new.column14, body_excerpt = new.column15,
+        webhook_version = new.column16, divert_reason = new.column17
+     FROM (",
+    17,
+    ") AS new
+     WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2
+       AND deliveries.attempt_count = new.column3",
+);
+
+static INSERT_ATTEMPTS: Bulk = Bulk::new(
+    "INSERT INTO attempts (event_key, webhook_key, attempt_number, start_time, end_time, outcome,
+     http_status, time_taken, error_text, body_excerpt, webhook_version)",
+    11,
+    "ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING",
+);
+
+/// Writes all settlements of all units.
+pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), Failure> {
+    let mut all: Vec<&Settlement> = units.iter().flat_map(|unit| &unit.settlements).collect();
+    let values = all.iter().flat_map(|settlement| update_values(settlement)).collect();
+    let updated = UPDATE_DELIVERIES.run(tx.sql(), values).await?;
+    if updated != all.len() as u64 {
+        all = current(tx, all).await?;
+    }
+    let attempts = all.iter().filter_map(|s| Some((s, s.attempt.as_ref().filter(|a| has_row(a))?)));
+    let values: Vec<Value> = attempts.flat_map(|(s, attempt)| attempt_values(s, attempt)).collect();
+    if !values.is_empty() {
+        INSERT_ATTEMPTS.run(tx.sql(), values).await?;
+    }
+    all.sort_by_key(|settlement| settlement.tenant_key);
+    for of_tenant in all.chunk_by(|a, b| a.tenant_key == b.tenant_key) {
+        let entries: Vec<Entry> = of_tenant
+            .iter()
+            .map(|s| Entry {
+                event_key: s.event_key,
+                webhook_key: s.webhook_key,
+                kind: s.kind,
+                time: s.time,
+                state: s.state.clone(),
+            })
+            .collect();
+        tx.append(of_tenant[0].tenant_key, &entries).await?;
+    }
+    Ok(())
+}
+
+/// A delivery's own row is the record of an attempt that succeeded at once; every
+/// other attempt has a row of its own.
+fn has_row(attempt: &Attempt) -> bool {
+    attempt.number > 1 || attempt.summary.outcome != AttemptOutcome::Success
+}
+
+/// Leaves out what somebody else settled, or retention removed, meanwhile: those
+/// whose row is not the one just written.
+async fn current<'a>(
+    tx: &WriteTx,
+    all: Vec<&'a Settlement>,
+) -> Result<Vec<&'a Settlement>, Failure> {
+    let sql = "SELECT 1 FROM deliveries WHERE event_key = $1 AND webhook_key = $2
+               AND attempt_count = $3 AND status = $4
+               AND COALESCE(attempt_start_time, 0) = $5";
+    let mut written = Vec::with_capacity(all.len());
+    for s in all {
+        let start = s.attempt.as_ref().map_or(0, |a| a.start_time.micros());
+        let values = [
+            s.event_key.0.into(),
+            s.webhook_key.0.into(),
+            i64::from(s.state.attempt_count).into(),
+            s.state.status.number().into(),
+            start.into(),
+        ];
+        if tx.query(sql, values).await?.is_empty() {
+            tracing::warn!(
+                event = s.event_key.0,
+                webhook = s.webhook_key.0,
+                "a late record is void"
+            );
+        } else {
+            written.push(s);
+        }
+    }
+    Ok(written)
+}
+
+fn update_values(s: &Settlement) -> [Value; 17] {
+    let optional = |time: Option<Timestamp>| Value::from(time.map(Timestamp::micros));
+    let state = &s.state;
+    let last = state.last.as_ref();
+    let attempt = s.attempt.as_ref();
+    [
+        s.event_key.0.into(),
+        s.webhook_key.0.into(),
+        i64::from(s.attempts_before).into(),
+        state.status.number().into(),
+        i64::from(state.attempt_count).into(),
+        optional(state.due_time),
+        optional(state.sla_breach_time),
+        optional(state.start_time),
+        optional(state.end_time),
+        optional(attempt.map(|a| a.start_time)),
+        last.map(|l| l.outcome.number()).into(),
+        last.map(|l| i32::from(l.http_status)).into(),
+        last.map(|l| micros(l.time_taken)).into(),
+        last.filter(|l| !l.error.is_empty()).map(|l| l.error.clone()).into(),
+        attempt.filter(|a| !a.body_excerpt.is_empty()).map(|a| a.body_excerpt.clone()).into(),
+        attempt.map(|a| a.webhook_version).into(),
+        s.divert_reason.map(|r| r.number()).into(),
+    ]
+}
+
+fn attempt_values(s: &Settlement, attempt: &Attempt) -> [Value; 11] {
+    [
+        s.event_key.0.into(),
+        s.webhook_key.0.into(),
+        i64::from(attempt.number).into(),
+        attempt.start_time.micros().into(),
+        attempt.end_time.micros().into(),
+        attempt.summary.outcome.number().into(),
+        i32::from(attempt.summary.http_status).into(),
+        micros(attempt.summary.time_taken).into(),
+        attempt.summary.error.as_str().into(),
+        attempt.body_excerpt.as_str().into(),
+        attempt.webhook_version.into(),
+    ]
+}
