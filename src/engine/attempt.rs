@@ -1,0 +1,92 @@
+//! One attempt: the request as it goes out, and what is kept of its end.
+
+use http::{HeaderName, HeaderValue};
+
+use super::{clock::Clock, delivery::Delivery, lane_config::LaneConfig};
+use crate::{
+    domain::{
+        delivery::{Attempt, AttemptOutcome, AttemptSummary},
+        notification::{EventIdentity, event_headers},
+    },
+    sender::{Answer, Connection, Failure, FailureKind, Request},
+};
+
+/// Makes attempt number `number` of a delivery.
+pub(super) async fn attempt(
+    connection: &mut Connection,
+    lane: &LaneConfig,
+    delivery: &Delivery,
+    number: u32,
+    clock: &dyn Clock,
+) -> Attempt {
+    let start_time = clock.now();
+    let result = match &lane.target {
+        Some(target) => {
+            let request = request(lane, delivery, number);
+            connection.send(target, request, &lane.limits).await
+        }
+        None => Err(Failure {
+            kind: FailureKind::Connection,
+            message: "the URL cannot be used".to_owned(),
+            time_taken: std::time::Duration::ZERO,
+        }),
+    };
+    let (summary, body_excerpt) = summary(result);
+    Attempt {
+        number,
+        start_time,
+        end_time: clock.now().max(start_time),
+        summary,
+        body_excerpt,
+        webhook_version: lane.webhook.version,
+    }
+}
+
+fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
+    let event = &delivery.outgoing.event;
+    let event_id = event.event_id.to_string();
+    let identity = EventIdentity {
+        event_id: &event_id,
+        event_name: &event.event_name,
+        ref_id: &event.ref_id,
+        request_id: &event.request_id,
+    };
+    let mut headers = lane.headers.clone();
+    for (name, value) in event_headers(lane.webhook.webhook_id, &identity, number) {
+        // They are visible ASCII by construction.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    Request { method: lane.method.clone(), headers, body: delivery.outgoing.body(&lane.tenant) }
+}
+
+fn summary(result: Result<Answer, Failure>) -> (AttemptSummary, String) {
+    match result {
+        Ok(answer) => {
+            let success = (200..300).contains(&answer.status);
+            let summary = AttemptSummary {
+                outcome: if success { AttemptOutcome::Success } else { AttemptOutcome::HttpError },
+                http_status: answer.status,
+                time_taken: answer.time_taken,
+                error: if success { String::new() } else { format!("answered {}", answer.status) },
+            };
+            // U+0000 has no place in a text column.
+            let excerpt = String::from_utf8_lossy(&answer.excerpt).replace('\0', "\u{fffd}");
+            (summary, excerpt)
+        }
+        Err(failure) => {
+            let summary = AttemptSummary {
+                outcome: match failure.kind {
+                    FailureKind::Timeout => AttemptOutcome::Timeout,
+                    FailureKind::Connection => AttemptOutcome::ConnectionError,
+                    FailureKind::Tls => AttemptOutcome::TlsError,
+                },
+                http_status: 0,
+                time_taken: failure.time_taken,
+                error: failure.message.replace('\0', "\u{fffd}"),
+            };
+            (summary, String::new())
+        }
+    }
+}

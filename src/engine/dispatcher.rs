@@ -1,0 +1,433 @@
+//! The dispatcher: the actor that owns all lanes. It reacts to messages and to the
+//! time, then does what can be done: gives jobs to workers, outcomes to the
+//! recorder, reads to the loader. It never waits for any of them.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Limits, Parts,
+    clock::Clock,
+    delivery::{Delivery, Outgoing},
+    lane::{Lane, Room},
+    lane_config::LaneConfig,
+    loader::{self, Load, Loaded},
+    recorder::{self, Outcome, Recorded},
+    settle,
+    worker::{Finished, Job, Shared, Worker},
+};
+use crate::{
+    domain::{
+        error::{Error, Reason, Result},
+        id::{EventKey, TenantId, WebhookKey},
+        time::Timestamp,
+        webhook::Webhook,
+    },
+    store::{Breached, NewDelivery, Requeued, Store},
+};
+
+/// Messages handled before the dispatcher looks at what can be done.
+const MESSAGES: usize = 512;
+/// A lane whose read failed, or whose outcome was refused, waits this long.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
+
+/// What the dispatcher hears.
+pub(super) enum Input {
+    Configured { tenant: TenantId, webhook: Arc<Webhook> },
+    Finished(Finished),
+    Recorded(Vec<Recorded>),
+    Loaded(Loaded),
+    Retry { lane: WebhookKey, event: EventKey, reply: oneshot::Sender<Result<Requeued>> },
+    Requeued { lane: WebhookKey, event: EventKey },
+    Diverted { lane: WebhookKey, result: Result<usize> },
+    SlaChecked { lane: WebhookKey, result: Result<Breached> },
+    Drain { reply: oneshot::Sender<()> },
+}
+
+/// See the module.
+pub(super) struct Dispatcher {
+    pub(super) store: Store,
+    accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    shared: Shared,
+    pub(super) clock: Arc<dyn Clock>,
+    limits: Limits,
+    default_timeout: Duration,
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
+    pub(super) lanes: HashMap<WebhookKey, Lane>,
+    /// Lanes that may have a job to give, each once: they take turns.
+    run_queue: VecDeque<WebhookKey>,
+    /// Lanes that want to read, each once.
+    load_queue: VecDeque<WebhookKey>,
+    loads: usize,
+    timers: BTreeSet<(Timestamp, WebhookKey)>,
+    outcomes: Vec<Outcome>,
+    recording: bool,
+    in_flight: usize,
+    bytes: usize,
+    draining: Option<oneshot::Sender<()>>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(parts: Parts, inputs: mpsc::UnboundedSender<Input>) -> Self {
+        let clock = parts.clock;
+        Self {
+            store: parts.store,
+            accepted: parts.accepted,
+            shared: Shared {
+                sender: parts.sender,
+                clock: Arc::clone(&clock),
+                finished: inputs.clone(),
+            },
+            clock,
+            limits: parts.limits,
+            default_timeout: parts.default_timeout,
+            inputs,
+            lanes: HashMap::new(),
+            run_queue: VecDeque::new(),
+            load_queue: VecDeque::new(),
+            loads: 0,
+            timers: BTreeSet::new(),
+            outcomes: Vec::new(),
+            recording: false,
+            in_flight: 0,
+            bytes: 0,
+            draining: None,
+        }
+    }
+
+    /// The loop. It ends once it was drained.
+    pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
+        let clock = Arc::clone(&self.clock);
+        let mut messages = Vec::with_capacity(MESSAGES);
+        loop {
+            let alarm = self.timers.first().map_or(Timestamp::MAX, |(at, _)| *at);
+            let wait = async {
+                if alarm == Timestamp::MAX {
+                    std::future::pending().await
+                } else if alarm > clock.now() {
+                    clock.sleep_until(alarm).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = queue.recv_many(&mut messages, MESSAGES) => {
+                    for message in messages.drain(..) {
+                        self.handle(message);
+                    }
+                }
+                Some(deliveries) = self.accepted.recv() => {
+                    self.accept(&deliveries);
+                    while let Ok(deliveries) = self.accepted.try_recv() {
+                        self.accept(&deliveries);
+                    }
+                }
+                () = wait => self.alarm(clock.now()),
+            }
+            self.act();
+            if self.draining.is_some() && self.in_flight == 0 {
+                if let Some(reply) = self.draining.take() {
+                    let _ = reply.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Configured { tenant, webhook } => self.configure(tenant, webhook),
+            Input::Finished(finished) => self.finish(finished),
+            Input::Recorded(recorded) => self.recorded(recorded),
+            Input::Loaded(loaded) => self.loaded(loaded),
+            Input::Retry { lane, event, reply } => self.retry(lane, event, reply),
+            Input::Requeued { lane, event } => {
+                let now = self.clock.now();
+                self.lane(lane).unhold(event, now);
+                self.touch(lane);
+            }
+            Input::Diverted { lane, result } => self.diverted(lane, result),
+            Input::SlaChecked { lane, result } => self.sla_checked(lane, result),
+            Input::Drain { reply } => self.draining = Some(reply),
+        }
+    }
+
+    fn lane(&mut self, key: WebhookKey) -> &mut Lane {
+        self.lanes.entry(key).or_insert_with(Lane::unread)
+    }
+
+    fn configure(&mut self, tenant: TenantId, webhook: Arc<Webhook>) {
+        let key = webhook.key;
+        let timeout = self.default_timeout;
+        let lane = self.lane(key);
+        let known = lane.config.as_ref().map(|config| config.webhook.version);
+        if known.is_some_and(|known| known >= webhook.version) {
+            return;
+        }
+        let was_taking = lane.config.as_ref().is_none_or(|config| config.webhook.takes_events());
+        let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
+        let takes = config.webhook.takes_events();
+        let resume = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
+        lane.config = Some(config);
+        if !takes {
+            self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
+            self.divert(key);
+        } else if !was_taking {
+            self.lane(key).reread();
+        }
+        if let Some(resume) = resume {
+            self.timers.insert((resume, key));
+        }
+        self.touch(key);
+    }
+
+    fn accept(&mut self, deliveries: &[NewDelivery]) {
+        let mut outgoing: Option<(EventKey, Arc<Outgoing>)> = None;
+        for new in deliveries {
+            // Deliveries of one event stand together and share it.
+            let shared = match &outgoing {
+                Some((key, shared)) if *key == new.event_key => Arc::clone(shared),
+                _ => Outgoing::new(Arc::clone(&new.event)),
+            };
+            outgoing = Some((new.event_key, Arc::clone(&shared)));
+            let room = self.room(new.webhook_key);
+            let lane = self.lanes.entry(new.webhook_key).or_insert_with(Lane::unread);
+            self.bytes += lane.accept(Delivery::accepted(new, shared), room);
+            if lane.config.as_ref().is_some_and(|config| !config.webhook.takes_events()) {
+                // Committed just before the webhook was stopped.
+                self.bytes -= self.lanes.get_mut(&new.webhook_key).map_or(0, Lane::forget_queued);
+                self.divert(new.webhook_key);
+            }
+            self.touch(new.webhook_key);
+            self.note_sla(new.webhook_key, new.sla_due_time);
+        }
+    }
+
+    /// How much more a lane may hold now.
+    fn room(&self, key: WebhookKey) -> Room {
+        let (count, bytes) = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
+        let global = self.limits.total_bytes.saturating_sub(self.bytes);
+        let room = Room {
+            deliveries: self.limits.lane_deliveries.saturating_sub(count),
+            bytes: self.limits.lane_bytes.saturating_sub(bytes).min(global),
+        };
+        // However full the others are, a lane is never without any delivery.
+        if count == 0 {
+            Room { deliveries: 1.max(room.deliveries), bytes: usize::MAX }
+        } else {
+            room
+        }
+    }
+
+    /// Queues a lane for what it may have to do.
+    pub(super) fn touch(&mut self, key: WebhookKey) {
+        let now = self.clock.now();
+        let room = self.room(key);
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.can_run() && !lane.in_run_queue {
+            lane.in_run_queue = true;
+            self.run_queue.push_back(key);
+        }
+        if lane.wants_load(now, room) && !lane.in_load_queue {
+            lane.in_load_queue = true;
+            self.load_queue.push_back(key);
+        }
+        if let Some(due) = lane.next_due.filter(|due| *due > now && lane.is_open()) {
+            self.timers.insert((due, key));
+        }
+    }
+
+    fn act(&mut self) {
+        if self.draining.is_none() {
+            self.run_lanes();
+            self.load_lanes();
+        }
+        if !self.recording && !self.outcomes.is_empty() {
+            self.recording = true;
+            recorder::start(
+                self.store.clone(),
+                std::mem::take(&mut self.outcomes),
+                self.inputs.clone(),
+            );
+        }
+    }
+
+    /// Lanes take turns, one job each, as long as there are slots.
+    fn run_lanes(&mut self) {
+        while self.in_flight < self.limits.attempts {
+            let Some(key) = self.run_queue.pop_front() else { return };
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            lane.in_run_queue = false;
+            if !lane.can_run() {
+                continue;
+            }
+            let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take()) else {
+                continue;
+            };
+            if lane.can_run() {
+                lane.in_run_queue = true;
+                self.run_queue.push_back(key);
+            }
+            self.in_flight += 1;
+            let now = self.clock.now();
+            if let Some(outcome) = settle::expired(&config, &delivery, now) {
+                self.outcomes.push(outcome);
+            } else {
+                self.send(key, config, delivery);
+            }
+            // A queue that ran low is filled up again before it is empty.
+            self.touch(key);
+        }
+    }
+
+    fn send(&mut self, key: WebhookKey, lane: Arc<LaneConfig>, delivery: Delivery) {
+        let number = delivery.state.attempt_count + 1;
+        let Some(idle) = self.lanes.get_mut(&key).map(|lane| &mut lane.idle_workers) else {
+            return;
+        };
+        let mut worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
+        let mut job = Job { lane, delivery, number, worker: worker.clone() };
+        // A worker that has gone meanwhile gives the job back.
+        while let Err(refused) = worker.give(job) {
+            worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
+            job = Job { worker: worker.clone(), ..*refused };
+        }
+    }
+
+    fn load_lanes(&mut self) {
+        while self.loads < loader::CONCURRENT_LOADS {
+            let Some(key) = self.load_queue.pop_front() else { return };
+            let now = self.clock.now();
+            let room = self.room(key);
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            lane.in_load_queue = false;
+            if !lane.wants_load(now, room) {
+                continue;
+            }
+            let due = lane.wants_due(now).then(|| lane.known_count());
+            let waiting = lane.wants_waiting();
+            let load = Load { lane: key, start: lane.begin_load(), now, room, waiting, due };
+            if due.is_some() {
+                // What becomes due from here on is noted beside what the load finds.
+                lane.next_due = None;
+            }
+            self.loads += 1;
+            loader::start(self.store.clone(), load, self.inputs.clone());
+        }
+    }
+
+    fn loaded(&mut self, Loaded { load, result }: Loaded) {
+        self.loads -= 1;
+        let now = self.clock.now();
+        let Some(lane) = self.lanes.get_mut(&load.lane) else { return };
+        let left = lane.end_load(load.start);
+        let mut sla_due = None;
+        match (result, left) {
+            (Ok(found), Some(left)) => {
+                let mut added = 0;
+                sla_due = found.sla_due();
+                if let Some((deliveries, next)) = found.due {
+                    added += lane.add_due(deliveries, &left);
+                    lane.next_due = [lane.next_due, next].into_iter().flatten().min();
+                }
+                if let Some((deliveries, complete)) = found.waiting {
+                    added += lane.add_waiting(deliveries, &left, load.start, complete);
+                }
+                self.bytes += added;
+            }
+            // The lane has started over meanwhile and reads again.
+            (Ok(_), None) => {}
+            (Err(_), _) => {
+                lane.pause_loads(now.plus(AFTER_ERROR));
+                self.timers.insert((now.plus(AFTER_ERROR), load.lane));
+            }
+        }
+        self.note_sla(load.lane, sla_due);
+        self.touch(load.lane);
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        let Finished { lane: key, delivery, attempt, worker } = finished;
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.idle_workers.push(worker);
+        let Some(config) = lane.config.clone() else { return };
+        let (now, chance) = (self.clock.now(), rand::random::<f64>());
+        self.outcomes.push(settle::after_attempt(&config, delivery, attempt, now, chance));
+    }
+
+    fn recorded(&mut self, recorded: Vec<Recorded>) {
+        self.recording = false;
+        self.in_flight -= recorded.len();
+        let mut touched = Vec::with_capacity(recorded.len());
+        for Recorded { lane: key, event, bytes, due, refused } in recorded {
+            self.bytes -= bytes.min(self.bytes);
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            lane.release(event, bytes, due);
+            if refused {
+                let at = self.clock.now().plus(AFTER_REFUSAL);
+                lane.reread();
+                lane.pause_loads(at);
+                self.timers.insert((at, key));
+            }
+            if touched.last() != Some(&key) {
+                touched.push(key);
+            }
+        }
+        for key in touched {
+            self.touch(key);
+        }
+    }
+
+    fn alarm(&mut self, now: Timestamp) {
+        while let Some((at, key)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, key));
+            self.resume_if_due(key, now);
+            self.check_sla_if_due(key, now);
+            self.touch(key);
+        }
+    }
+
+    pub(super) fn set_timer(&mut self, at: Timestamp, key: WebhookKey) {
+        self.timers.insert((at, key));
+    }
+
+    fn retry(
+        &mut self,
+        key: WebhookKey,
+        event: EventKey,
+        reply: oneshot::Sender<Result<Requeued>>,
+    ) {
+        let Entry::Occupied(mut lane) = self.lanes.entry(key) else {
+            let _ =
+                reply.send(Err(Error::new(Reason::EventLogNotFound, "no such delivery record")));
+            return;
+        };
+        let lane = lane.get_mut();
+        let Some(tenant) = lane.config.as_ref().map(|config| config.webhook.tenant_key) else {
+            let _ =
+                reply.send(Err(Error::new(Reason::EventLogNotFound, "no such delivery record")));
+            return;
+        };
+        match lane.hold(event) {
+            None => {
+                let message = "an attempt of this delivery is running";
+                let _ = reply.send(Err(Error::new(Reason::WebhookStateConflict, message)));
+            }
+            Some(freed) => {
+                self.bytes -= freed;
+                let (store, inputs) = (self.store.clone(), self.inputs.clone());
+                let now = self.clock.now();
+                tokio::spawn(async move {
+                    let result = store.requeue(tenant, event, key, now).await;
+                    let _ = inputs.send(Input::Requeued { lane: key, event });
+                    let _ = reply.send(result);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A webhook as its lane needs it: parsed and ready to send.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
+
+use crate::{
+    domain::{
+        id::TenantId,
+        limits, notification,
+        retry::RetryPolicy,
+        webhook::{HttpDestination, Method, Webhook},
+    },
+    sender::{Limits, Target},
+};
+
+/// What `User-Agent` says.
+const USER_AGENT: &str = concat!("Tidings/", env!("CARGO_PKG_VERSION"));
+
+/// A webhook, made ready once per version.
+pub(super) struct LaneConfig {
+    pub(super) tenant: TenantId,
+    pub(super) webhook: Arc<Webhook>,
+    pub(super) policy: RetryPolicy,
+    pub(super) method: HttpMethod,
+    /// Absent where the stored URL cannot be used; each attempt fails then.
+    pub(super) target: Option<Target>,
+    /// The headers that are the same for every attempt.
+    pub(super) headers: HeaderMap,
+    pub(super) limits: Limits,
+}
+
+impl LaneConfig {
+    pub(super) fn new(tenant: TenantId, webhook: Arc<Webhook>, default_timeout: Duration) -> Self {
+        let destination = &webhook.spec.destination;
+        Self {
+            tenant,
+            policy: webhook.spec.retry_policy.clone().unwrap_or_default(),
+            method: match destination.method {
+                Method::Post => HttpMethod::POST,
+                Method::Put => HttpMethod::PUT,
+                Method::Get => HttpMethod::GET,
+                Method::Delete => HttpMethod::DELETE,
+                Method::Patch => HttpMethod::PATCH,
+            },
+            target: Target::parse(&destination.url).ok(),
+            headers: headers(destination),
+            limits: Limits {
+                timeout: destination.timeout.unwrap_or(default_timeout),
+                excerpt_bytes: limits::EXCERPT_BYTES,
+                drain_bytes: limits::ANSWER_BYTES,
+            },
+            webhook,
+        }
+    }
+
+    /// Whether attempts may be made now.
+    pub(super) fn is_open(&self) -> bool {
+        self.webhook.takes_events() && self.webhook.suspension.is_none()
+    }
+}
+
+fn headers(destination: &HttpDestination) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for configured in &destination.headers {
+        let Ok(name) = HeaderName::try_from(&configured.name) else { continue };
+        for value in &configured.values {
+            if let Ok(mut value) = HeaderValue::try_from(value) {
+                value.set_sensitive(configured.sensitive);
+                headers.append(name.clone(), value);
+            }
+        }
+    }
+    if destination.method != Method::Get {
+        let json = HeaderValue::from_static(notification::CONTENT_TYPE);
+        headers.entry(header::CONTENT_TYPE).or_insert(json);
+    }
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    headers
+}

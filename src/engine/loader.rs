@@ -1,0 +1,86 @@
+//! Reading what lanes have in the database, a few lanes at a time.
+
+use tokio::sync::mpsc;
+
+use super::{
+    delivery::Delivery,
+    dispatcher::Input,
+    lane::{LoadStart, Room},
+};
+use crate::{
+    domain::{error::Result, id::WebhookKey, time::Timestamp},
+    store::{LaneBacklog, Store},
+};
+
+/// Lanes that are read at once.
+pub(super) const CONCURRENT_LOADS: usize = 2;
+/// Deliveries of one kind that one load reads.
+const PAGE: usize = 256;
+
+/// What a lane wants read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) lane: WebhookKey,
+    pub(super) start: LoadStart,
+    pub(super) now: Timestamp,
+    pub(super) room: Room,
+    /// What waits in journal order.
+    pub(super) waiting: bool,
+    /// What is due; with how many that the lane knows already, and which the page
+    /// will have once more.
+    pub(super) due: Option<usize>,
+}
+
+/// What was read.
+pub(super) struct Loaded {
+    pub(super) load: Load,
+    pub(super) result: Result<Found>,
+}
+
+#[derive(Default)]
+pub(super) struct Found {
+    /// Waiting deliveries, and whether these are all.
+    pub(super) waiting: Option<(Vec<Delivery>, bool)>,
+    /// Due deliveries, and when the next ones are.
+    pub(super) due: Option<(Vec<Delivery>, Option<Timestamp>)>,
+}
+
+impl Found {
+    /// When the first SLA of what was found ends, of those that are not broken.
+    pub(super) fn sla_due(&self) -> Option<Timestamp> {
+        let waiting = self.waiting.iter().flat_map(|(deliveries, _)| deliveries);
+        let due = self.due.iter().flat_map(|(deliveries, _)| deliveries);
+        let running = waiting.chain(due).filter(|d| d.state.sla_breach_time.is_none());
+        running.filter_map(|d| d.sla_due_time).min()
+    }
+}
+
+/// Starts to read; the answer comes as a message.
+pub(super) fn start(store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
+    tokio::spawn(async move {
+        let result = read(&store, load).await;
+        let _ = answer.send(Input::Loaded(Loaded { load, result }));
+    });
+}
+
+async fn read(store: &Store, load: Load) -> Result<Found> {
+    let limit = load.room.deliveries.min(PAGE);
+    let mut found = Found::default();
+    let mut bytes = load.room.bytes;
+    if let Some(known) = load.due {
+        let LaneBacklog { deliveries, complete } =
+            store.due(load.lane, load.now, limit + known, bytes).await?;
+        // What did not fit is due already; what comes later has its time.
+        let next =
+            if complete { store.next_due(load.lane, load.now).await? } else { Some(load.now) };
+        let deliveries: Vec<Delivery> = deliveries.into_iter().map(Delivery::loaded).collect();
+        bytes = bytes.saturating_sub(deliveries.iter().map(Delivery::bytes).sum());
+        found.due = Some((deliveries, next));
+    }
+    if load.waiting {
+        let LaneBacklog { deliveries, complete } =
+            store.waiting(load.lane, load.start.cursor, limit, bytes).await?;
+        found.waiting = Some((deliveries.into_iter().map(Delivery::loaded).collect(), complete));
+    }
+    Ok(found)
+}

@@ -1,0 +1,126 @@
+//! The engine: takes over committed deliveries, attempts them, records what became
+//! of them. Every webhook is a lane with a queue, a limit and a fate of its own.
+//!
+//! The [`dispatcher`] is one actor that owns all lanes; nothing else touches them,
+//! so there are no locks. Workers attempt, the recorder writes, the loader reads;
+//! each answers the dispatcher with a message. The database is the truth: what is
+//! in memory can be thrown away at any moment and is found again by a load.
+
+mod attempt;
+mod clock;
+mod delivery;
+mod dispatcher;
+mod housekeeping;
+mod lane;
+mod lane_config;
+mod loader;
+mod pruner;
+mod recorder;
+mod settle;
+mod sla;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use self::dispatcher::{Dispatcher, Input};
+pub use self::{clock::Clock, pruner::Pruner};
+use crate::{
+    domain::{
+        error::{Error, Result},
+        id::{EventKey, TenantId, WebhookKey},
+        webhook::Webhook,
+    },
+    sender::HttpSender,
+    store::{NewDelivery, Requeued, Store},
+};
+
+/// Bounds of the engine's memory and work.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Deliveries that one lane holds in memory. Default 512.
+    pub lane_deliveries: usize,
+    /// Bytes of payload that one lane holds in memory. Default 1 MiB.
+    pub lane_bytes: usize,
+    /// Bytes of payload that all lanes hold in memory. Default 48 MiB. Beyond it a
+    /// lane still holds one delivery at a time, so that none stands still.
+    pub total_bytes: usize,
+    /// Attempts in flight at once, over all lanes. Default 4096.
+    pub attempts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lane_deliveries: 512,
+            lane_bytes: 1024 * 1024,
+            total_bytes: 48 * 1024 * 1024,
+            attempts: 4_096,
+        }
+    }
+}
+
+/// What the engine works with.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Deliveries of each commit, in the order of the journal.
+    pub accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    /// Outgoing HTTP.
+    pub sender: Arc<HttpSender>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Limit on one attempt of a webhook that does not say.
+    pub default_timeout: Duration,
+}
+
+/// A handle to the engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inputs: mpsc::UnboundedSender<Input>,
+}
+
+impl Engine {
+    /// Starts the engine. It takes up what waits in the database in the background.
+    pub fn start(parts: Parts) -> Self {
+        let (inputs, queue) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher::new(parts, inputs.clone());
+        tokio::spawn(dispatcher.run(queue));
+        Self { inputs }
+    }
+
+    /// Tells the lane of a webhook how the webhook is now: made, changed, suspended,
+    /// resumed or deleted. Older versions than the known one are ignored.
+    pub fn configure(&self, tenant: TenantId, webhook: Arc<Webhook>) {
+        // A dispatcher that has stopped needs to know nothing any more.
+        let _ = self.inputs.send(Input::Configured { tenant, webhook });
+    }
+
+    /// Asks for one more attempt of a delivery now.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_STATE_CONFLICT` while one is running, `EVENT_LOG_NOT_FOUND`,
+    /// `STORE_UNAVAILABLE`.
+    pub async fn retry(&self, lane: WebhookKey, event: EventKey) -> Result<Requeued> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inputs.send(Input::Retry { lane, event, reply });
+        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Starts no more attempts and returns once those in flight are recorded, or
+    /// after `grace`: what is not recorded by then is attempted again after the
+    /// next start.
+    pub async fn drain(&self, grace: Duration) {
+        let (reply, drained) = oneshot::channel();
+        let _ = self.inputs.send(Input::Drain { reply });
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!(
+                "attempts in flight did not end within the grace period; they will be made again"
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The pruner: deletes what retention no longer covers, a small batch at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use super::clock::Clock;
+use crate::{domain::error::Result, store::Store};
+
+/// Rows that one transaction deletes, of each kind.
+const BATCH: usize = 500;
+/// Pause between batches: commits of others come first.
+const PACE: Duration = Duration::from_millis(20);
+/// Pause between rounds.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Keeps the log within its retention.
+pub struct Pruner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    retention: Duration,
+}
+
+impl Pruner {
+    /// A pruner for everything older than `retention`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, retention: Duration) -> Self {
+        Self { store, clock, retention }
+    }
+
+    /// Goes through all tenants once. Returns how many journal entries and events
+    /// were deleted.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`; what was deleted until then stays deleted.
+    pub async fn run_once(&self) -> Result<(u64, u64)> {
+        let cutoff = self.clock.now().minus(self.retention);
+        let (mut entries, mut events) = (0, 0);
+        for (tenant, _) in self.store.tenants().await? {
+            let mut from = None;
+            loop {
+                let pruned = self.store.prune(tenant, cutoff, from, BATCH).await?;
+                entries += pruned.entries;
+                events += pruned.events;
+                from = pruned.next;
+                if from.is_none() {
+                    break;
+                }
+                tokio::time::sleep(PACE).await;
+            }
+        }
+        Ok((entries, events))
+    }
+
+    /// The loop; errors end a round, not the loop.
+    pub async fn run(self) {
+        loop {
+            match self.run_once().await {
+                Ok((0, 0)) | Err(_) => {}
+                Ok((entries, events)) => {
+                    tracing::info!(entries, events, "retention deleted what was too old")
+                }
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! From an attempt to the delivery's new state: the domain decides, this applies it.
+
+use super::{delivery::Delivery, lane_config::LaneConfig, recorder::Outcome};
+use crate::{
+    domain::{
+        delivery::{Attempt, ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
+        retry::{self, Ending, Transition},
+        time::Timestamp,
+    },
+    store::Settlement,
+};
+
+/// What an attempt makes of a delivery. `chance` is a random number in 0..1.
+pub(super) fn after_attempt(
+    lane: &LaneConfig,
+    delivery: Delivery,
+    attempt: Attempt,
+    now: Timestamp,
+    chance: f64,
+) -> Outcome {
+    let ending =
+        Ending { outcome: attempt.summary.outcome, http_status: attempt.summary.http_status };
+    let age = lane.webhook.age(delivery.outgoing.event.ingest_time, now);
+    let transition = if delivery.state.status == DeliveryStatus::Succeeded {
+        // One more attempt, asked for by hand, of what was delivered already.
+        Transition::Succeed
+    } else {
+        match retry::decide(&lane.policy, ending, attempt.number, age, chance) {
+            Transition::Retry(_) if !lane.webhook.takes_events() => {
+                Transition::Divert(DivertReason::WebhookStopped)
+            }
+            transition => transition,
+        }
+    };
+    let (kind, status, due_time, divert_reason) = match transition {
+        Transition::Succeed => (ChangeKind::Settled, DeliveryStatus::Succeeded, None, None),
+        Transition::Retry(wait) => {
+            let due = attempt.end_time.plus(wait);
+            (ChangeKind::AttemptFailed, DeliveryStatus::Retrying, Some(due), None)
+        }
+        Transition::Divert(reason) => {
+            (ChangeKind::Settled, DeliveryStatus::Diverted, None, Some(reason))
+        }
+    };
+    let state = DeliveryState {
+        status,
+        attempt_count: attempt.number,
+        due_time,
+        start_time: delivery.state.start_time.or(Some(attempt.start_time)),
+        end_time: status.is_settled().then_some(attempt.end_time),
+        sla_breach_time: breach(&delivery, attempt.end_time),
+        last: Some(attempt.summary.clone()),
+    };
+    outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now)
+}
+
+/// What becomes of a delivery that is too old to be attempted; `None` where it is not.
+pub(super) fn expired(lane: &LaneConfig, delivery: &Delivery, now: Timestamp) -> Option<Outcome> {
+    let age = lane.webhook.age(delivery.outgoing.event.ingest_time, now);
+    // What is asked for by hand has a time of its own and is done at any age.
+    if age <= lane.policy.max_age() || delivery.state.due_time.is_some() {
+        return None;
+    }
+    let state = DeliveryState {
+        status: DeliveryStatus::Diverted,
+        end_time: Some(now),
+        sla_breach_time: breach(delivery, now),
+        ..delivery.state.clone()
+    };
+    let reason = Some(DivertReason::Expired);
+    Some(outcome(lane, delivery, None, state, reason, ChangeKind::Settled, now))
+}
+
+/// When the SLA was broken: at the moment it ended, if that has passed.
+fn breach(delivery: &Delivery, now: Timestamp) -> Option<Timestamp> {
+    delivery.state.sla_breach_time.or(delivery.sla_due_time.filter(|due| *due < now))
+}
+
+fn outcome(
+    lane: &LaneConfig,
+    delivery: &Delivery,
+    attempt: Option<Attempt>,
+    state: DeliveryState,
+    divert_reason: Option<DivertReason>,
+    kind: ChangeKind,
+    time: Timestamp,
+) -> Outcome {
+    Outcome {
+        bytes: delivery.bytes(),
+        settlement: Settlement {
+            tenant_key: lane.webhook.tenant_key,
+            event_key: delivery.event_key,
+            webhook_key: lane.webhook.key,
+            attempts_before: delivery.state.attempt_count,
+            attempt,
+            state,
+            divert_reason,
+            kind,
+            time,
+        },
+    }
+}

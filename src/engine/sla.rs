@@ -1,0 +1,76 @@
+//! SLAs of what is not delivered yet: each lane has one timer, for the earliest of
+//! its deliveries; when it rings, the database finds what is late.
+
+use std::time::Duration;
+
+use super::dispatcher::{Dispatcher, Input};
+use crate::{
+    domain::{
+        error::Result,
+        id::{Position, WebhookKey},
+        time::Timestamp,
+    },
+    store::Breached,
+};
+
+/// A lane is looked at no more often than this, and as long after an error.
+const PACE: Duration = Duration::from_millis(500);
+/// Deliveries that one look marks.
+const BATCH: usize = 500;
+
+/// What a lane knows of its SLAs.
+#[derive(Default)]
+pub(super) struct SlaWatch {
+    /// When it is looked at next.
+    next: Option<Timestamp>,
+    /// Whether it is looked at right now.
+    running: bool,
+    /// What waits in journal order up to here is marked already.
+    cursor: Position,
+}
+
+impl Dispatcher {
+    /// Notes that a delivery of the lane has to be made by `due`.
+    pub(super) fn note_sla(&mut self, key: WebhookKey, due: Option<Timestamp>) {
+        let Some(due) = due else { return };
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.sla.next.is_none_or(|next| due < next) {
+            lane.sla.next = Some(due);
+            self.set_timer(due, key);
+        }
+    }
+
+    pub(super) fn check_sla_if_due(&mut self, key: WebhookKey, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let due = lane.sla.next.is_some_and(|next| next <= now);
+        let Some(tenant) = lane.config.as_ref().map(|config| config.webhook.tenant_key) else {
+            return;
+        };
+        if !due || lane.sla.running {
+            return;
+        }
+        lane.sla.running = true;
+        lane.sla.next = None;
+        let (store, inputs, cursor) = (self.store.clone(), self.inputs.clone(), lane.sla.cursor);
+        tokio::spawn(async move {
+            let result = store.breach(tenant, key, cursor, now, BATCH).await;
+            let _ = inputs.send(Input::SlaChecked { lane: key, result });
+        });
+    }
+
+    pub(super) fn sla_checked(&mut self, key: WebhookKey, result: Result<Breached>) {
+        let soon = self.clock.now().plus(PACE);
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.sla.running = false;
+        let noted = lane.sla.next.take();
+        let found = match result {
+            Ok(breached) => {
+                lane.sla.cursor = breached.cursor;
+                breached.next
+            }
+            Err(_) => Some(soon),
+        };
+        let next = [noted, found].into_iter().flatten().min().map(|next| next.max(soon));
+        self.note_sla(key, next);
+    }
+}

@@ -1,0 +1,100 @@
+//! Workers: each owns one connection of one lane and makes one attempt at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::{
+    attempt::attempt, clock::Clock, delivery::Delivery, dispatcher::Input, lane_config::LaneConfig,
+};
+use crate::{
+    domain::{delivery::Attempt, id::WebhookKey},
+    sender::{Connection, HttpSender},
+};
+
+/// A worker without work for this long, or up to twice as long, goes and closes its
+/// connection.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// One attempt to be made.
+pub(super) struct Job {
+    pub(super) lane: Arc<LaneConfig>,
+    pub(super) delivery: Delivery,
+    pub(super) number: u32,
+    /// The way back to this worker, for its next job.
+    pub(super) worker: Worker,
+}
+
+/// One attempt that was made.
+pub(super) struct Finished {
+    pub(super) lane: WebhookKey,
+    pub(super) delivery: Delivery,
+    pub(super) attempt: Attempt,
+    pub(super) worker: Worker,
+}
+
+/// A handle to a worker that has no work.
+#[derive(Clone)]
+pub(super) struct Worker(mpsc::Sender<Job>);
+
+/// What all workers share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) sender: Arc<HttpSender>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) finished: mpsc::UnboundedSender<Input>,
+}
+
+impl Worker {
+    /// Starts a worker.
+    pub(super) fn start(shared: Shared) -> Self {
+        let (jobs, queue) = mpsc::channel(1);
+        tokio::spawn(work(queue, shared));
+        Self(jobs)
+    }
+
+    /// Gives it work; gives the job back where the worker has gone meanwhile.
+    pub(super) fn give(&self, job: Job) -> Result<(), Box<Job>> {
+        self.0.try_send(job).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => {
+                Box::new(job)
+            }
+        })
+    }
+}
+
+async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
+    let mut connection = Connection::new(Arc::clone(&shared.sender));
+    let idle = tokio::time::sleep(IDLE);
+    tokio::pin!(idle);
+    let mut worked = false;
+    loop {
+        let job = tokio::select! {
+            biased;
+            job = jobs.recv() => job,
+            () = connection.closed() => continue,
+            () = &mut idle => {
+                if !worked {
+                    // A job that was given at this very moment is still done.
+                    jobs.close();
+                }
+                worked = false;
+                idle.as_mut().reset(tokio::time::Instant::now() + IDLE);
+                continue;
+            }
+        };
+        let Some(Job { lane, delivery, number, worker }) = job else { return };
+        worked = true;
+        fail::fail_point!("before-attempt", |_| std::process::abort());
+        let attempt = attempt(&mut connection, &lane, &delivery, number, &*shared.clock).await;
+        fail::fail_point!("after-attempt", |_| std::process::abort());
+        let lane = lane.webhook.key;
+        if shared
+            .finished
+            .send(Input::Finished(Finished { lane, delivery, attempt, worker }))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
