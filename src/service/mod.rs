@@ -1,0 +1,78 @@
+//! The use cases. The only layer that combines store, engine and domain; every
+//! transport calls it and adds nothing of its own but its shapes.
+
+pub mod event_logs;
+mod event_type;
+pub mod event_types;
+pub mod events;
+mod idempotency;
+mod paging;
+pub mod scope;
+mod tail;
+mod tenants;
+pub mod webhooks;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    event_logs::EventLogs, event_types::EventTypes, events::Events, scope::Scopes,
+    tenants::Tenants, webhooks::Webhooks,
+};
+use crate::{
+    engine::{Clock, Engine},
+    store::Store,
+};
+
+/// Bounds of what clients may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Tails that are open at once. Default 1000.
+    pub tails: usize,
+    /// Changes that a live tail may lag behind before its client counts as slow.
+    /// Default 10000.
+    pub tail_lag: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tails: 1_000, tail_lag: 10_000 }
+    }
+}
+
+/// All services, made from the same parts.
+#[derive(Clone)]
+pub struct Services {
+    /// Turns callers into scopes.
+    pub scopes: Scopes,
+    /// Webhooks.
+    pub webhooks: Webhooks,
+    /// Event types.
+    pub event_types: EventTypes,
+    /// Events.
+    pub events: Events,
+    /// The delivery log.
+    pub event_logs: EventLogs,
+}
+
+impl Services {
+    /// Puts the services together. Once `draining` is cancelled, publishes are refused
+    /// and tails end, both with `SERVER_DRAINING`.
+    pub fn new(
+        store: Store,
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+        draining: CancellationToken,
+    ) -> Self {
+        let tenants = Arc::new(Tenants::new(store.clone(), Arc::clone(&clock)));
+        Self {
+            scopes: Scopes::new(tenants),
+            webhooks: Webhooks::new(store.clone(), engine.clone(), Arc::clone(&clock)),
+            event_types: EventTypes::new(store.clone(), Arc::clone(&clock)),
+            events: Events::new(store.clone(), Arc::clone(&clock), draining.clone()),
+            event_logs: EventLogs::new(store, engine, clock, limits, draining),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Tenants as this node knows them: webhooks, event types and the index that
+//! matches events, kept in memory and brought up to date by version.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::RwLock;
+
+use super::event_type::EventType;
+use crate::{
+    domain::{
+        catalogue,
+        error::Result,
+        id::{TenantId, TenantKey, WebhookId, WebhookKey},
+        subscription::SubscriptionIndex,
+        time::Timestamp,
+        webhook::Webhook,
+    },
+    engine::Clock,
+    store::{ConfigChanges, Store},
+};
+
+/// All tenants that were entered since the start.
+pub(super) struct Tenants {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    known: RwLock<HashMap<TenantId, Arc<TenantConfig>>>,
+}
+
+impl Tenants {
+    pub(super) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, known: RwLock::default() }
+    }
+
+    /// The tenant of that id; it comes into being on first use.
+    pub(super) async fn enter(&self, id: &TenantId) -> Result<Arc<TenantConfig>> {
+        if let Some(known) = self.known.read().get(id) {
+            return Ok(Arc::clone(known));
+        }
+        let tenant = self.store.ensure_tenant(id, self.clock.now()).await?;
+        let config = TenantConfig {
+            id: id.clone(),
+            key: tenant.key,
+            state: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        };
+        config.refresh(&self.store).await?;
+        Ok(Arc::clone(self.known.write().entry(id.clone()).or_insert_with(|| Arc::new(config))))
+    }
+}
+
+/// One tenant's configuration.
+pub(super) struct TenantConfig {
+    pub(super) id: TenantId,
+    pub(super) key: TenantKey,
+    state: RwLock<State>,
+    /// Of several that find it stale at once, one reads.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    version: i64,
+    webhooks: HashMap<WebhookKey, Arc<Webhook>>,
+    by_id: HashMap<WebhookId, WebhookKey>,
+    subscriptions: SubscriptionIndex,
+    /// The tenant's own event types, and the standard ones that it has changed.
+    event_types: HashMap<String, Arc<EventType>>,
+}
+
+impl TenantConfig {
+    /// Reads what changed since the known version.
+    pub(super) async fn refresh(&self, store: &Store) -> Result<()> {
+        let _one = self.refreshing.lock().await;
+        let since = self.state.read().version;
+        let changes = store.config_since(self.key, since).await?;
+        // Schemas are compiled before the lock is taken.
+        let types: Vec<_> = (changes.event_types.iter())
+            .map(|(metadata, exists)| {
+                (metadata.event_name.clone(), exists.then(|| EventType::new(metadata.clone())))
+            })
+            .collect();
+        self.state.write().apply(changes, types);
+        Ok(())
+    }
+
+    /// Reads what changed, if anything did: for answers that must be current.
+    pub(super) async fn refresh_if_stale(&self, store: &Store) -> Result<()> {
+        let current = store.tenant(&self.id).await?.map_or(0, |tenant| tenant.config_version);
+        if self.state.read().version < current { self.refresh(store).await } else { Ok(()) }
+    }
+
+    pub(super) fn version(&self) -> i64 {
+        self.state.read().version
+    }
+
+    /// The webhooks that want events of this name, and when the SLA of one ingested
+    /// at `ingest` ends.
+    pub(super) fn matching(
+        &self,
+        event_name: &str,
+        ingest: Timestamp,
+    ) -> Vec<(WebhookKey, Option<Timestamp>)> {
+        let state = self.state.read();
+        let matching = state.subscriptions.matching(event_name).into_iter().map(|key| {
+            let sla = state.webhooks.get(&key).map(|webhook| webhook.spec.sla);
+            (key, sla.filter(|sla| !sla.is_zero()).map(|sla| ingest.plus(sla)))
+        });
+        matching.collect()
+    }
+
+    pub(super) fn webhook(&self, id: WebhookId) -> Option<Arc<Webhook>> {
+        let state = self.state.read();
+        state.by_id.get(&id).and_then(|key| state.webhooks.get(key)).cloned()
+    }
+
+    /// All webhooks, in the order of their making.
+    pub(super) fn webhooks(&self) -> Vec<Arc<Webhook>> {
+        let mut webhooks: Vec<_> = self.state.read().webhooks.values().cloned().collect();
+        webhooks.sort_unstable_by_key(|webhook| webhook.key);
+        webhooks
+    }
+
+    /// Whether any webhook names exactly this event type.
+    pub(super) fn is_named(&self, event_name: &str) -> bool {
+        self.state.read().subscriptions.names(event_name)
+    }
+
+    /// An event type of the tenant, standard ones included.
+    pub(super) fn event_type(&self, name: &str) -> Option<Arc<EventType>> {
+        let own = self.state.read().event_types.get(name).cloned();
+        own.or_else(|| EventType::standard(name))
+    }
+
+    /// All event types, by name.
+    pub(super) fn event_types(&self) -> Vec<Arc<EventType>> {
+        let state = self.state.read();
+        let standard = catalogue::STANDARD_EVENTS
+            .iter()
+            .filter(|name| !state.event_types.contains_key(**name));
+        let mut all: Vec<_> = standard.filter_map(|name| EventType::standard(name)).collect();
+        all.extend(state.event_types.values().cloned());
+        all.sort_unstable_by(|a, b| a.metadata.event_name.cmp(&b.metadata.event_name));
+        all
+    }
+}
+
+impl State {
+    fn apply(&mut self, changes: ConfigChanges, types: Vec<(String, Option<Arc<EventType>>)>) {
+        for webhook in changes.webhooks {
+            if let Some(known) = self.webhooks.get(&webhook.key) {
+                if known.version > webhook.version {
+                    continue;
+                }
+                self.subscriptions.remove(known.key, &known.spec.event_names);
+            }
+            if webhook.delete_time.is_some() {
+                self.webhooks.remove(&webhook.key);
+                self.by_id.remove(&webhook.webhook_id);
+                continue;
+            }
+            if webhook.takes_events() {
+                self.subscriptions.insert(webhook.key, &webhook.spec.event_names);
+            }
+            self.by_id.insert(webhook.webhook_id, webhook.key);
+            self.webhooks.insert(webhook.key, Arc::new(webhook));
+        }
+        for (name, event_type) in types {
+            match event_type {
+                Some(event_type) => drop(self.event_types.insert(name, event_type)),
+                None => drop(self.event_types.remove(&name)),
+            }
+        }
+        self.version = self.version.max(changes.version);
+    }
+}

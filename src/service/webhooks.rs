@@ -1,0 +1,440 @@
+//! Webhooks: making, changing, finding, holding and deleting them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::{event_types, idempotency::Call, paging::page_size, scope::Scope};
+use crate::{
+    domain::{
+        actor::Attribution,
+        error::{Error, Faults, Reason, Result},
+        id::{WebhookId, WebhookKey},
+        limits, subscription, text,
+        time::Timestamp,
+        token::{Fingerprint, page_token, read_page_token},
+        webhook::{Suspension, SuspensionCause, Webhook, WebhookSpec, WebhookState},
+    },
+    engine::{Clock, Engine},
+    sender::Target,
+    store::{NewWebhook, Store},
+};
+
+/// How often a change is tried again when others change the same webhook.
+const CHANGE_TRIES: usize = 8;
+
+/// The use cases of webhooks.
+#[derive(Clone)]
+pub struct Webhooks {
+    store: Store,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+}
+
+/// A webhook to be made.
+pub struct CreateWebhook {
+    /// Its definition.
+    pub spec: WebhookSpec,
+    /// Faults that the transport found while reading the request.
+    pub faults: Faults,
+    /// Makes a repeated call safe; a UUID or empty.
+    pub idempotency_key: String,
+    /// Check only.
+    pub validate_only: bool,
+}
+
+/// Computes the new definition from the current one and notes faults. May be
+/// called more than once.
+pub type Change = Box<dyn Fn(&WebhookSpec, &mut Faults) -> WebhookSpec + Send + Sync>;
+
+/// A change of a webhook.
+pub struct UpdateWebhook {
+    /// Which webhook.
+    pub webhook_id: String,
+    /// Only this version; any when empty.
+    pub etag: String,
+    /// The change.
+    pub change: Change,
+    /// Check only.
+    pub validate_only: bool,
+}
+
+/// A remark on a request that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Field path in the request.
+    pub field: String,
+    /// `UPPER_SNAKE_CASE` reason.
+    pub reason: &'static str,
+    /// Text for humans.
+    pub message: String,
+}
+
+/// A webhook that was made or changed.
+pub struct Written {
+    /// As it is now.
+    pub webhook: Arc<Webhook>,
+    /// Things accepted but changed or ignored.
+    pub warnings: Vec<Warning>,
+}
+
+/// Conditions on webhooks, joined with AND.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookQuery {
+    /// At most this many; 50 when 0, capped at 1000.
+    pub page_size: i32,
+    /// From the page before.
+    pub page_token: String,
+    /// Results to skip.
+    pub skip: i32,
+    /// Exact name; any when empty.
+    pub name: String,
+    /// The owner's wish.
+    pub enabled: Option<bool>,
+    /// Suspended or not.
+    pub suspended: Option<bool>,
+    /// Enabled and not suspended.
+    pub active: Option<bool>,
+    /// Subscribed to any of these.
+    pub event_names: Vec<String>,
+    /// In any of these states.
+    pub states: Vec<WebhookState>,
+    /// Has all these labels.
+    pub labels: BTreeMap<String, String>,
+    /// This consumer group.
+    pub consumer_group_id: Option<Uuid>,
+    /// Faults that the transport found while reading the request.
+    pub faults: Faults,
+}
+
+/// A page of webhooks.
+pub struct WebhookPage {
+    /// Oldest first.
+    pub webhooks: Vec<Arc<Webhook>>,
+    /// Empty on the last page.
+    pub next_page_token: String,
+    /// All matches, whatever the page.
+    pub total_size: usize,
+}
+
+impl Webhooks {
+    pub(super) fn new(store: Store, engine: Engine, clock: Arc<dyn Clock>) -> Self {
+        Self { store, engine, clock }
+    }
+
+    /// Makes a webhook.
+    ///
+    /// # Errors
+    ///
+    /// All faults of the definition; `WEBHOOK_NAME_TAKEN`, `IDEMPOTENCY_KEY_REUSED`,
+    /// `STORE_UNAVAILABLE`.
+    pub async fn create(&self, scope: &Scope, request: CreateWebhook) -> Result<Written> {
+        let CreateWebhook { spec, mut faults, idempotency_key, validate_only } = request;
+        let call = Call::new("CreateWebhook", &idempotency_key, &spec, &mut faults);
+        check(&spec, &mut faults);
+        faults.check()?;
+        let now = self.clock.now();
+        if let Some(call) = &call
+            && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
+        {
+            return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
+        }
+        if validate_only {
+            self.refuse_taken_name(scope, &spec, None).await?;
+            return Ok(Written {
+                webhook: Arc::new(draft(scope, spec, now)),
+                warnings: Vec::new(),
+            });
+        }
+        event_types::register_missing(&self.store, scope, exact(&spec.event_names), now).await?;
+        let new = NewWebhook {
+            webhook_id: WebhookId::new(now, rand::random()),
+            consumer_group_id: Uuid::new_v4(),
+            spec,
+            attribution: Attribution::new(now, scope.actor.clone()),
+        };
+        let stored = call.as_ref().map(Call::stored);
+        let made = match self.store.create_webhook(scope.tenant_key, new, stored.as_ref()).await {
+            Ok(made) => made,
+            // Another call of the same key may have been faster: its answer is this one's.
+            Err(error) => match &call {
+                Some(call) => match call.answered::<Webhook>(&self.store, scope, now).await? {
+                    Some(webhook) => {
+                        return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
+                    }
+                    None => return Err(error),
+                },
+                None => return Err(error),
+            },
+        };
+        Ok(Written { webhook: self.tell(scope, made).await?, warnings: Vec::new() })
+    }
+
+    /// Finds a webhook.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    pub async fn get(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
+        scope.config.refresh_if_stale(&self.store).await?;
+        find(scope, webhook_id)
+    }
+
+    /// Lists webhooks, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Faults of the query, `PAGE_TOKEN_INVALID`, `STORE_UNAVAILABLE`.
+    pub async fn list(&self, scope: &Scope, mut query: WebhookQuery) -> Result<WebhookPage> {
+        let mut faults = std::mem::take(&mut query.faults);
+        let size = page_size(query.page_size, &mut faults);
+        let skip = usize::try_from(query.skip).unwrap_or_else(|_| {
+            faults.invalid("skip", "must not be negative");
+            0
+        });
+        text::check(&mut faults, "name", &query.name, limits::NAME_CHARS);
+        faults.check()?;
+        let bound = WebhookQuery { page_size: 0, page_token: String::new(), ..query.clone() };
+        let fingerprint = Fingerprint::of(&("webhooks", &scope.tenant_id, &bound));
+        let after: Option<WebhookKey> = read_page_token(&query.page_token, fingerprint)?;
+        scope.config.refresh_if_stale(&self.store).await?;
+
+        let matches: Vec<_> =
+            scope.config.webhooks().into_iter().filter(|w| query.takes(w)).collect();
+        let total_size = matches.len();
+        // What is to be skipped was skipped before the first page.
+        let rest = matches
+            .into_iter()
+            .skip(skip)
+            .skip_while(|w| after.is_some_and(|after| w.key <= after));
+        let mut webhooks: Vec<_> = rest.take(size + 1).collect();
+        let more = webhooks.len() > size;
+        webhooks.truncate(size);
+        let last = webhooks.last().filter(|_| more);
+        let next_page_token =
+            last.map_or_else(String::new, |last| page_token(fingerprint, &last.key));
+        Ok(WebhookPage { webhooks, next_page_token, total_size })
+    }
+
+    /// Changes a webhook.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, `ETAG_MISMATCH`, all faults of the new definition,
+    /// `WEBHOOK_NAME_TAKEN`, `STORE_UNAVAILABLE`.
+    pub async fn update(&self, scope: &Scope, request: UpdateWebhook) -> Result<Written> {
+        for _ in 0..CHANGE_TRIES {
+            let current = self.get(scope, &request.webhook_id).await?;
+            check_etag(&current, &request.etag)?;
+            let mut faults = Faults::default();
+            let spec = (request.change)(&current.spec, &mut faults);
+            check(&spec, &mut faults);
+            faults.check()?;
+            let now = self.clock.now();
+            let mut next = Webhook { spec, ..(*current).clone() };
+            if next.spec == current.spec {
+                return Ok(Written { webhook: current, warnings: Vec::new() });
+            }
+            next.attribution = current.attribution.changed(now, scope.actor.clone());
+            if request.validate_only {
+                self.refuse_taken_name(scope, &next.spec, Some(current.key)).await?;
+                return Ok(Written { webhook: Arc::new(next), warnings: Vec::new() });
+            }
+            let added = exact(&next.spec.event_names)
+                .filter(|name| !current.spec.event_names.contains(name));
+            event_types::register_missing(&self.store, scope, added, now).await?;
+            match self.store.update_webhook(&current, next).await {
+                Ok(changed) => {
+                    let webhook = self.tell(scope, changed).await?;
+                    return Ok(Written { webhook, warnings: Vec::new() });
+                }
+                Err(error) if error.reason == Reason::EtagMismatch && request.etag.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Deletes a webhook; what waits is diverted in the background.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND` unless `allow_missing`, `ETAG_MISMATCH`, `STORE_UNAVAILABLE`.
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        etag: &str,
+        allow_missing: bool,
+    ) -> Result<Option<Arc<Webhook>>> {
+        let deleted = self
+            .change(scope, webhook_id, etag, |webhook, now| webhook.delete_time = Some(now))
+            .await;
+        match deleted {
+            Err(error) if error.reason == Reason::WebhookNotFound && allow_missing => Ok(None),
+            deleted => deleted.map(Some),
+        }
+    }
+
+    /// Holds deliveries until [`Self::unsuspend`], or for `duration`.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, faults of message and duration, `STORE_UNAVAILABLE`.
+    pub async fn suspend(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        message: &str,
+        duration: Option<Duration>,
+    ) -> Result<Arc<Webhook>> {
+        let mut faults = Faults::default();
+        text::check(&mut faults, "message", message, limits::DESCRIPTION_CHARS);
+        if duration.is_some_and(|d| d.is_zero() || d > limits::LONGEST_SPAN) {
+            faults.invalid("duration", "must be greater than zero and at most 365 days");
+        }
+        faults.check()?;
+        self.change(scope, webhook_id, "", |webhook, now| {
+            let since = webhook.suspension.as_ref().map_or(now, |s| s.suspend_time);
+            webhook.suspension = Some(Suspension {
+                suspend_time: since,
+                cause: SuspensionCause::Operator,
+                message: message.to_owned(),
+                resume_time: duration.map(|duration| now.plus(duration)),
+            });
+        })
+        .await
+    }
+
+    /// Lifts a suspension, whatever its cause.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    pub async fn unsuspend(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
+        let current = self.get(scope, webhook_id).await?;
+        if current.suspension.is_none() {
+            return Ok(current);
+        }
+        self.change(scope, webhook_id, "", Webhook::lift_suspension).await
+    }
+
+    /// Changes a webhook that nobody else changes at the same time, or again.
+    async fn change(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        etag: &str,
+        change: impl Fn(&mut Webhook, Timestamp),
+    ) -> Result<Arc<Webhook>> {
+        for _ in 0..CHANGE_TRIES {
+            let current = self.get(scope, webhook_id).await?;
+            check_etag(&current, etag)?;
+            let now = self.clock.now();
+            let mut next = (*current).clone();
+            next.attribution = current.attribution.changed(now, scope.actor.clone());
+            change(&mut next, now);
+            match self.store.update_webhook(&current, next).await {
+                Ok(changed) => return self.tell(scope, changed).await,
+                Err(error) if error.reason == Reason::EtagMismatch && etag.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Tells the index and the lane before the caller hears of it.
+    async fn tell(&self, scope: &Scope, webhook: Webhook) -> Result<Arc<Webhook>> {
+        let webhook = Arc::new(webhook);
+        self.engine.configure(scope.tenant_id.clone(), Arc::clone(&webhook));
+        scope.config.refresh(&self.store).await?;
+        Ok(webhook)
+    }
+
+    /// For checks only; the database has the last word when something is stored.
+    async fn refuse_taken_name(
+        &self,
+        scope: &Scope,
+        spec: &WebhookSpec,
+        of: Option<WebhookKey>,
+    ) -> Result<()> {
+        scope.config.refresh_if_stale(&self.store).await?;
+        let taken = |w: &Arc<Webhook>| w.spec.name == spec.name && Some(w.key) != of;
+        if scope.config.webhooks().iter().any(taken) {
+            let message = format!("the tenant has a webhook named {:?} already", spec.name);
+            return Err(Error::field("webhook.name", Reason::WebhookNameTaken, message));
+        }
+        Ok(())
+    }
+}
+
+/// Finds a webhook in what is known.
+pub(super) fn find(scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
+    if webhook_id.is_empty() {
+        return Err(Error::field("webhook_id", Reason::FieldRequired, "is required"));
+    }
+    let found = webhook_id.parse().ok().and_then(|id| scope.config.webhook(id));
+    found.ok_or_else(|| Error::new(Reason::WebhookNotFound, "no such webhook"))
+}
+
+fn check(spec: &WebhookSpec, faults: &mut Faults) {
+    spec.check(faults);
+    let url = &spec.destination.url;
+    if !url.is_empty()
+        && let Err(fault) = Target::parse(url)
+    {
+        faults.invalid("webhook.destination.http.url", fault.to_string());
+    }
+}
+
+fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {
+    if etag.is_empty() || etag == webhook.etag() {
+        return Ok(());
+    }
+    Err(Error::new(Reason::EtagMismatch, "the webhook has another version by now"))
+}
+
+fn contended() -> Error {
+    Error::new(Reason::EtagMismatch, "the webhook is being changed by others all the time")
+}
+
+/// The names among patterns.
+fn exact(patterns: &[String]) -> impl Iterator<Item = &String> {
+    patterns.iter().filter(|pattern| !subscription::is_wildcard(pattern))
+}
+
+/// What a webhook would be that is not made.
+fn draft(scope: &Scope, spec: WebhookSpec, now: Timestamp) -> Webhook {
+    Webhook {
+        key: WebhookKey(0),
+        tenant_key: scope.tenant_key,
+        webhook_id: WebhookId::new(now, [0; 8]),
+        number: 0,
+        consumer_group_id: Uuid::nil(),
+        spec,
+        suspension: None,
+        holds: Vec::new(),
+        version: 0,
+        attribution: Attribution::new(now, scope.actor.clone()),
+        delete_time: None,
+    }
+}
+
+/// Whether a webhook subscribes to a name, or has the pattern itself.
+fn subscribes(spec: &WebhookSpec, name: &str) -> bool {
+    spec.event_names.iter().any(|pattern| pattern == name || subscription::fits(pattern, name))
+}
+
+impl WebhookQuery {
+    fn takes(&self, webhook: &Webhook) -> bool {
+        let spec = &webhook.spec;
+        (self.name.is_empty() || self.name == spec.name)
+            && self.enabled.is_none_or(|wanted| wanted == spec.enabled)
+            && self.suspended.is_none_or(|wanted| wanted == webhook.suspension.is_some())
+            && self.active.is_none_or(|wanted| wanted == (webhook.state() == WebhookState::Active))
+            && (self.event_names.is_empty() || self.event_names.iter().any(|n| subscribes(spec, n)))
+            && (self.states.is_empty() || self.states.contains(&webhook.state()))
+            && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
+            && self.consumer_group_id.is_none_or(|id| id == webhook.consumer_group_id)
+    }
+}
