@@ -1,0 +1,128 @@
+//! `google.protobuf.Struct` to JSON text. The way back is not needed: answers
+//! carry the text that was stored.
+
+use prost_types::{Struct, Value, value::Kind};
+
+use crate::domain::error::Faults;
+
+/// Doubles below this hold every whole number exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Writes an object as JSON text, keys in order. Whole numbers that doubles hold
+/// exactly are written without a fraction. What JSON cannot say is a fault.
+pub(crate) fn read_object(object: &Struct, at: &str, faults: &mut Faults) -> String {
+    let mut json = String::new();
+    write_object(&mut json, object, at, faults);
+    json
+}
+
+fn write_object(json: &mut String, object: &Struct, at: &str, faults: &mut Faults) {
+    json.push('{');
+    for (i, (key, value)) in object.fields.iter().enumerate() {
+        if i > 0 {
+            json.push(',');
+        }
+        write_text(json, key);
+        json.push(':');
+        write_value(json, value, &format!("{at}.{}", key.escape_default()), faults);
+    }
+    json.push('}');
+}
+
+fn write_value(json: &mut String, value: &Value, at: &str, faults: &mut Faults) {
+    match &value.kind {
+        None => faults.invalid(at, "has no value; null is one"),
+        Some(Kind::NullValue(_)) => json.push_str("null"),
+        Some(Kind::BoolValue(value)) => json.push_str(if *value { "true" } else { "false" }),
+        Some(Kind::NumberValue(number)) => write_number(json, *number, at, faults),
+        Some(Kind::StringValue(text)) => write_text(json, text),
+        Some(Kind::StructValue(object)) => write_object(json, object, at, faults),
+        Some(Kind::ListValue(list)) => {
+            json.push('[');
+            for (i, value) in list.values.iter().enumerate() {
+                if i > 0 {
+                    json.push(',');
+                }
+                write_value(json, value, &format!("{at}[{i}]"), faults);
+            }
+            json.push(']');
+        }
+    }
+}
+
+fn write_number(json: &mut String, number: f64, at: &str, faults: &mut Faults) {
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        // Exact: it is whole and within the bounds of i64.
+        json.push_str(&(number as i64).to_string());
+    } else if let Some(number) = serde_json::Number::from_f64(number) {
+        json.push_str(&number.to_string());
+    } else {
+        faults.invalid(at, "must be a finite number");
+    }
+}
+
+fn write_text(json: &mut String, text: &str) {
+    json.push_str(&serde_json::Value::from(text).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn object(fields: impl IntoIterator<Item = (&'static str, Kind)>) -> Struct {
+        let value = |(key, kind): (&str, _)| (key.to_owned(), Value { kind: Some(kind) });
+        Struct { fields: fields.into_iter().map(value).collect() }
+    }
+
+    fn list(kinds: impl IntoIterator<Item = Kind>) -> Kind {
+        let values = kinds.into_iter().map(|kind| Value { kind: Some(kind) }).collect();
+        Kind::ListValue(prost_types::ListValue { values })
+    }
+
+    #[test]
+    fn an_object_becomes_the_json_that_it_means() {
+        let mut faults = Faults::default();
+        let numbers = [0.0, -0.0, 1.0, -7.0, 9_007_199_254_740_991.0, EXACT, 1.5, 1e300, -2.5e-7];
+        let object = object([
+            ("z", list(numbers.map(Kind::NumberValue))),
+            ("a \"b\"", Kind::StringValue("tab\tü".to_owned())),
+            ("n", Kind::NullValue(0)),
+            ("o", Kind::StructValue(object([("t", Kind::BoolValue(true))]))),
+        ]);
+        assert_eq!(
+            read_object(&object, "event.object", &mut faults),
+            "{\"a \\\"b\\\"\":\"tab\\tü\",\"n\":null,\"o\":{\"t\":true},\
+             \"z\":[0,0,1,-7,9007199254740991,9007199254740992.0,1.5,1e+300,-2.5e-7]}"
+        );
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_named() {
+        let mut faults = Faults::default();
+        let mut bad = object([
+            ("a", list([Kind::NumberValue(1.0), Kind::NumberValue(f64::NAN)])),
+            ("b", Kind::StructValue(object([("c", Kind::NumberValue(f64::INFINITY))]))),
+        ]);
+        bad.fields.insert("d".to_owned(), Value { kind: None });
+        read_object(&bad, "event.object", &mut faults);
+        let error = faults.into_error();
+        let at: Vec<_> = error.violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(at, ["event.object.a[1]", "event.object.b.c", "event.object.d"]);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_keep_their_value(number: f64) {
+            let mut faults = Faults::default();
+            let json = read_object(&object([("n", Kind::NumberValue(number))]), "o", &mut faults);
+            prop_assert_eq!(faults.is_empty(), number.is_finite());
+            if number.is_finite() {
+                let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+                prop_assert_eq!(read["n"].as_f64(), Some(number));
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Webhooks: what an owner says, and what an owner sees.
+
+use super::{
+    actor::show_attribution,
+    headers::{read_headers, show_header},
+    retry_policy::{read_retry_policy, show_retry_policy},
+    time, value,
+};
+use crate::{
+    domain::{
+        error::Faults,
+        id::TenantId,
+        limits,
+        webhook::{Header, HttpDestination, Method, Suspension, Webhook, WebhookSpec},
+    },
+    grpc::proto::{self, destination::Kind},
+};
+
+/// Stands for a URL where the whole destination is at fault already, so that one
+/// fault is not told twice. Never stored: the request is refused.
+const UNREAD_URL: &str = "https://unread.invalid/";
+
+/// Reads a definition. `stored` are the headers that masked values refer to.
+/// Output-only fields are ignored; what is not available yet is a fault.
+pub(crate) fn read_webhook(
+    webhook: &proto::Webhook,
+    stored: &[Header],
+    faults: &mut Faults,
+) -> WebhookSpec {
+    let proto::Webhook {
+        webhook_id: _,
+        tenant_id: _,
+        name,
+        enabled,
+        state: _,
+        suspension: _,
+        event_names,
+        event_filters: _,
+        destination,
+        max_allowed_connections,
+        sla,
+        retry_policy,
+        failure_handling: _,
+        signing: _,
+        static_properties: _,
+        enrichment: _,
+        consumer_group_id: _,
+        labels,
+        attribution: _,
+        etag: _,
+        delivery_order: _,
+        max_deliveries_per_second: _,
+        payload_format: _,
+        number: _,
+    } = webhook;
+    refuse_unavailable(webhook, faults);
+    WebhookSpec {
+        name: name.clone(),
+        enabled: enabled.unwrap_or(true),
+        event_names: event_names.clone(),
+        destination: read_destination(destination.as_ref(), stored, faults),
+        max_allowed_connections: match max_allowed_connections {
+            None => limits::DEFAULT_MAX_CONNECTIONS,
+            // The domain refuses zero, and with it what is below.
+            Some(given) => u32::try_from(*given).unwrap_or(0),
+        },
+        sla: time::read_duration(sla.as_ref(), "webhook.sla", faults)
+            .unwrap_or(limits::DEFAULT_SLA),
+        retry_policy: retry_policy.as_ref().map(|policy| read_retry_policy(policy, faults)),
+        labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
+}
+
+/// Notes what a definition asks for and this server cannot do yet.
+fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
+    fn asks<T: Default + PartialEq>(value: Option<&T>) -> bool {
+        value.is_some_and(|value| *value != T::default())
+    }
+    let order = value::read_enum(webhook.delivery_order, "webhook.delivery_order", faults);
+    let ordered = match order.unwrap_or_default() {
+        proto::DeliveryOrder::Unspecified | proto::DeliveryOrder::Unordered => false,
+        proto::DeliveryOrder::ByKey | proto::DeliveryOrder::Fifo => true,
+    };
+    let format = value::read_enum(webhook.payload_format, "webhook.payload_format", faults);
+    let reshaped = match format.unwrap_or_default() {
+        proto::PayloadFormat::Unspecified | proto::PayloadFormat::Event => false,
+        proto::PayloadFormat::Cloudevents
+        | proto::PayloadFormat::Raw
+        | proto::PayloadFormat::Superoffice
+        | proto::PayloadFormat::Sonar
+        | proto::PayloadFormat::Socotra => true,
+    };
+    for (field, asked) in [
+        ("event_filters", !webhook.event_filters.is_empty()),
+        // Its presence alone asks for something: that failures be handled.
+        ("failure_handling", webhook.failure_handling.is_some()),
+        ("signing", asks(webhook.signing.as_ref())),
+        ("static_properties", asks(webhook.static_properties.as_ref())),
+        ("enrichment", asks(webhook.enrichment.as_ref())),
+        ("delivery_order", ordered),
+        ("max_deliveries_per_second", webhook.max_deliveries_per_second != 0.0),
+        ("payload_format", reshaped),
+    ] {
+        if asked {
+            faults.unavailable(format!("webhook.{field}"));
+        }
+    }
+}
+
+fn read_destination(
+    destination: Option<&proto::Destination>,
+    stored: &[Header],
+    faults: &mut Faults,
+) -> HttpDestination {
+    let unread = || HttpDestination { url: UNREAD_URL.to_owned(), ..HttpDestination::default() };
+    let http = match destination.and_then(|destination| destination.kind.as_ref()) {
+        Some(Kind::Http(http)) => http,
+        Some(Kind::Queue(_)) => {
+            faults.unavailable("webhook.destination.queue");
+            return unread();
+        }
+        None => {
+            faults.required("webhook.destination");
+            return unread();
+        }
+    };
+    let proto::HttpDestination { url, method, headers, timeout } = http;
+    let at = |field: &str| format!("webhook.destination.http.{field}");
+    HttpDestination {
+        url: url.clone(),
+        method: read_method(*method, &at("method"), faults),
+        headers: read_headers(headers, stored, &at("headers"), faults),
+        timeout: time::read_duration(timeout.as_ref(), &at("timeout"), faults),
+    }
+}
+
+fn read_method(number: i32, at: &str, faults: &mut Faults) -> Method {
+    match value::read_enum(number, at, faults).unwrap_or_default() {
+        proto::HttpMethod::Unspecified | proto::HttpMethod::Post => Method::Post,
+        proto::HttpMethod::Put => Method::Put,
+        proto::HttpMethod::Get => Method::Get,
+        proto::HttpMethod::Delete => Method::Delete,
+        proto::HttpMethod::Patch => Method::Patch,
+    }
+}
+
+/// A webhook as callers see it: sensitive headers masked.
+pub(crate) fn show_webhook(webhook: &Webhook, tenant: &TenantId) -> proto::Webhook {
+    let mut shown = show_spec(&webhook.spec, Header::masked);
+    shown.webhook_id = webhook.webhook_id.to_string();
+    shown.tenant_id = tenant.to_string();
+    // The domain's numbers are the contract's.
+    shown.state = webhook.state() as i32;
+    shown.suspension = webhook.suspension.as_ref().map(show_suspension);
+    shown.consumer_group_id = webhook.consumer_group_id.to_string();
+    shown.attribution = Some(show_attribution(&webhook.attribution));
+    shown.etag = webhook.etag();
+    shown.number = webhook.number;
+    shown
+}
+
+/// A definition as a client would send it, secrets included: what an update is
+/// applied to. Never an answer.
+pub(crate) fn definition(spec: &WebhookSpec) -> proto::Webhook {
+    show_spec(spec, Header::clone)
+}
+
+fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Webhook {
+    let WebhookSpec {
+        name,
+        enabled,
+        event_names,
+        destination: HttpDestination { url, method, headers, timeout },
+        max_allowed_connections,
+        sla,
+        retry_policy,
+        labels,
+    } = spec;
+    let http = proto::HttpDestination {
+        url: url.clone(),
+        method: show_method(*method).into(),
+        headers: headers.iter().map(|header| show_header(show(header))).collect(),
+        timeout: timeout.map(time::show_duration),
+    };
+    proto::Webhook {
+        name: name.clone(),
+        enabled: Some(*enabled),
+        event_names: event_names.clone(),
+        destination: Some(proto::Destination { kind: Some(Kind::Http(http)) }),
+        max_allowed_connections: Some(value::show_count(*max_allowed_connections)),
+        sla: Some(time::show_duration(*sla)),
+        retry_policy: retry_policy.as_ref().map(show_retry_policy),
+        labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        delivery_order: proto::DeliveryOrder::Unordered.into(),
+        payload_format: proto::PayloadFormat::Event.into(),
+        ..Default::default()
+    }
+}
+
+fn show_method(method: Method) -> proto::HttpMethod {
+    match method {
+        Method::Post => proto::HttpMethod::Post,
+        Method::Put => proto::HttpMethod::Put,
+        Method::Get => proto::HttpMethod::Get,
+        Method::Delete => proto::HttpMethod::Delete,
+        Method::Patch => proto::HttpMethod::Patch,
+    }
+}
+
+fn show_suspension(suspension: &Suspension) -> proto::Suspension {
+    let Suspension { suspend_time, cause, message, resume_time } = suspension;
+    proto::Suspension {
+        suspend_time: Some(time::show_timestamp(*suspend_time)),
+        // The domain's numbers are the contract's.
+        cause: *cause as i32,
+        message: message.clone(),
+        resume_time: resume_time.map(time::show_timestamp),
+    }
+}
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;

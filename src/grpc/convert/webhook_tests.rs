@@ -1,0 +1,179 @@
+//! That definitions survive the wire, and that nothing is accepted and ignored.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    error::Reason,
+    retry::{RetryPolicy, Waits},
+};
+
+fn read(webhook: &proto::Webhook) -> (WebhookSpec, Vec<(String, Reason)>) {
+    let mut faults = Faults::default();
+    let spec = read_webhook(webhook, &[], &mut faults);
+    let violations = faults.check().err().map(|e| e.violations).unwrap_or_default();
+    (spec, violations.into_iter().map(|v| (v.field, v.reason)).collect())
+}
+
+fn http() -> proto::Webhook {
+    definition(&WebhookSpec {
+        name: "n".into(),
+        destination: HttpDestination { url: "http://a/".into(), ..Default::default() },
+        ..Default::default()
+    })
+}
+
+#[test]
+fn what_has_no_effect_yet_is_refused() {
+    type Ask = fn(&mut proto::Webhook);
+    let cases: [(&str, Ask); 10] = [
+        ("event_filters", |w| w.event_filters.push(Default::default())),
+        ("failure_handling", |w| w.failure_handling = Some(Default::default())),
+        ("signing", |w| {
+            w.signing = Some(proto::Signing { header_name: "x".into(), ..Default::default() });
+        }),
+        ("static_properties", |w| {
+            let fields = [("a".to_owned(), prost_types::Value { kind: None })].into();
+            w.static_properties = Some(prost_types::Struct { fields });
+        }),
+        ("enrichment", |w| {
+            w.enrichment = Some(proto::Enrichment { till_details: true, ..Default::default() });
+        }),
+        ("delivery_order", |w| w.delivery_order = proto::DeliveryOrder::Fifo.into()),
+        ("max_deliveries_per_second", |w| w.max_deliveries_per_second = f64::NAN),
+        ("payload_format", |w| w.payload_format = proto::PayloadFormat::Raw.into()),
+        ("destination.queue", |w| {
+            let kind = Some(Kind::Queue(proto::QueueDestination::default()));
+            w.destination = Some(proto::Destination { kind });
+        }),
+        ("retry_policy.retry_on", |w| {
+            w.retry_policy =
+                Some(proto::RetryPolicy { retry_on: vec!["409".into()], ..Default::default() });
+        }),
+    ];
+    assert!(read(&http()).1.is_empty());
+    for (field, ask) in cases {
+        let mut webhook = http();
+        ask(&mut webhook);
+        let refused = (format!("webhook.{field}"), Reason::FeatureNotAvailable);
+        assert_eq!(read(&webhook).1, [refused]);
+    }
+}
+
+#[test]
+fn what_asks_for_nothing_is_welcome() {
+    let webhook = proto::Webhook {
+        signing: Some(Default::default()),
+        static_properties: Some(Default::default()),
+        enrichment: Some(Default::default()),
+        delivery_order: 0,
+        payload_format: 0,
+        state: 99,
+        webhook_id: "ignored".into(),
+        ..http()
+    };
+    assert!(read(&webhook).1.is_empty());
+}
+
+#[test]
+fn numbers_without_meaning_are_faults() {
+    let mut webhook = proto::Webhook { delivery_order: 9, payload_format: -1, ..http() };
+    if let Some(Kind::Http(http)) = webhook.destination.as_mut().and_then(|d| d.kind.as_mut()) {
+        http.method = 77;
+    }
+    let at =
+        ["webhook.delivery_order", "webhook.payload_format", "webhook.destination.http.method"];
+    assert_eq!(read(&webhook).1, at.map(|at| (at.to_owned(), Reason::FieldInvalid)));
+}
+
+#[test]
+fn absent_fields_get_their_defaults_and_a_missing_destination_is_told_once() {
+    let (spec, faults) = read(&proto::Webhook::default());
+    assert_eq!(faults, [("webhook.destination".to_owned(), Reason::FieldRequired)]);
+    let expected = WebhookSpec {
+        destination: HttpDestination { url: UNREAD_URL.into(), ..Default::default() },
+        ..Default::default()
+    };
+    assert_eq!(spec, expected);
+    let negative = proto::Webhook { max_allowed_connections: Some(-5), ..http() };
+    assert_eq!(read(&negative).0.max_allowed_connections, 0);
+}
+
+fn durations() -> impl Strategy<Value = Duration> {
+    (0u64..=1_000_000_000_000).prop_map(Duration::from_micros)
+}
+
+fn waits() -> impl Strategy<Value = Waits> {
+    prop_oneof![
+        Just(Waits::Default),
+        prop::collection::vec(durations(), 1..5).prop_map(Waits::Schedule),
+        (durations(), prop::option::of(durations()), prop::option::of(1.0f64..9.0))
+            .prop_map(|(initial, max, multiplier)| Waits::Backoff { initial, max, multiplier }),
+    ]
+}
+
+fn policies() -> impl Strategy<Value = RetryPolicy> {
+    (
+        prop::option::of(0u32..=1_000),
+        waits(),
+        prop::option::of(0.0f64..=1.0),
+        prop::option::of(durations()),
+    )
+        .prop_map(|(max_retries, waits, jitter, max_age)| RetryPolicy {
+            max_retries,
+            waits,
+            jitter,
+            max_age,
+        })
+}
+
+fn destinations() -> impl Strategy<Value = HttpDestination> {
+    let methods = [Method::Post, Method::Put, Method::Get, Method::Delete, Method::Patch];
+    let headers = ("[a-zA-Z-]{1,9}", prop::collection::vec("[ -~]{0,9}", 1..3), any::<bool>())
+        .prop_map(|(name, values, sensitive)| Header {
+            sensitive: sensitive || Header::always_sensitive(&name),
+            name,
+            values,
+        });
+    (
+        "\\PC{0,20}",
+        prop::sample::select(methods.to_vec()),
+        prop::collection::vec(headers, 0..4),
+        prop::option::of(durations()),
+    )
+        .prop_map(|(url, method, headers, timeout)| HttpDestination {
+            url,
+            method,
+            headers,
+            timeout,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_definition_reads_back_as_it_was(
+        name in "\\PC{0,20}", enabled: bool, event_names in prop::collection::vec("[a-z.*]{0,9}", 0..5),
+        destination in destinations(), max_allowed_connections in 0u32..=1_000, sla in durations(),
+        retry_policy in prop::option::of(policies()),
+        labels in prop::collection::btree_map("[a-z]{0,5}", "\\PC{0,5}", 0..4),
+    ) {
+        let spec = WebhookSpec {
+            name, enabled, event_names, destination, max_allowed_connections, sla, retry_policy, labels,
+        };
+        let mut faults = Faults::default();
+        let back = read_webhook(&definition(&spec), &spec.destination.headers, &mut faults);
+        prop_assert!(faults.is_empty());
+        prop_assert_eq!(&back, &spec);
+
+        // And so it does from what its owner sees, masks included.
+        let seen = show_spec(&spec, Header::masked);
+        prop_assume!({
+            let mut names: Vec<_> = spec.destination.headers.iter().map(|h| h.name.to_lowercase()).collect();
+            names.sort();
+            names.windows(2).all(|pair| pair[0] != pair[1])
+        });
+        prop_assert_eq!(read_webhook(&seen, &spec.destination.headers, &mut faults), spec);
+    }
+}

@@ -1,0 +1,139 @@
+//! Which paths are served: the mounted services, their reflection, and what
+//! answers for all other paths.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tonic::{codec::CompressionEncoding, server::NamedService, service::Routes};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_reflection::server::{Builder, Error};
+use tonic_web::GrpcWebLayer;
+use tower::util::MapResponseLayer;
+
+use super::{
+    DESCRIPTOR, Handlers, fault_details,
+    proto::{
+        event_log_service_server::EventLogServiceServer,
+        event_metadata_service_server::EventMetadataServiceServer,
+        event_service_server::EventServiceServer, webhook_service_server::WebhookServiceServer,
+    },
+    status,
+};
+use crate::domain::limits;
+
+/// The services of the contract that are mounted, and so shown by reflection.
+pub const MOUNTED: [&str; 4] = [
+    <WebhookServiceServer<Handlers> as NamedService>::NAME,
+    <EventServiceServer<Handlers> as NamedService>::NAME,
+    <EventLogServiceServer<Handlers> as NamedService>::NAME,
+    <EventMetadataServiceServer<Handlers> as NamedService>::NAME,
+];
+
+/// What a client needs beside them: health, and reflection in the version that
+/// Python's grpcio still asks for, too.
+const SUPPORTING: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// Makes a server that takes requests of up to 4 MiB and speaks gzip with
+/// clients that do.
+macro_rules! server {
+    ($server:ident, $services:expr) => {
+        $server::from_arc(Arc::clone($services))
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+    };
+}
+
+/// All gRPC routes, gRPC-Web included. Unknown paths are answered by content
+/// type: UNIMPLEMENTED to gRPC clients, 404 to others.
+///
+/// # Errors
+///
+/// Where the built-in descriptor cannot be read, which no test would let pass.
+pub fn routes(services: Handlers, health: HealthServer<impl Health>) -> Result<Router, Error> {
+    let services = Arc::new(services);
+    let router = Routes::new(server!(WebhookServiceServer, &services))
+        .add_service(server!(EventServiceServer, &services))
+        .add_service(server!(EventLogServiceServer, &services))
+        .add_service(server!(EventMetadataServiceServer, &services))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .into_axum_router()
+        .layer(MapResponseLayer::new(fault_details::explain::<Body>))
+        // Outermost, and on these routes only: over other paths it would answer
+        // plain HTTP/1.1 requests with an empty 400.
+        .layer(GrpcWebLayer::new());
+    Ok(router.fallback(unknown_path))
+}
+
+fn reflection() -> Builder<'static> {
+    let sets = [
+        DESCRIPTOR,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let builder =
+        sets.into_iter().fold(Builder::configure(), Builder::register_encoded_file_descriptor_set);
+    MOUNTED.into_iter().chain(SUPPORTING).fold(builder, Builder::with_service_name)
+}
+
+async fn unknown_path(headers: HeaderMap) -> Response {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    match content_type.filter(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        Some(kind) => unknown_method(kind),
+        None => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    }
+}
+
+/// A response without body: its headers are read as trailers by gRPC and
+/// gRPC-Web alike, each in its own content type.
+fn unknown_method(content_type: &HeaderValue) -> Response {
+    let mut response = status::not_built("this service").into_http::<Body>();
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_supporting_services_are_theirs() {
+        let names = [
+            <HealthServer<tonic_health::server::HealthService> as NamedService>::NAME,
+            tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME,
+            tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME,
+        ];
+        assert_eq!(SUPPORTING, names);
+        assert!(reflection().build_v1().is_ok() && reflection().build_v1alpha().is_ok());
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_are_answered_in_the_language_of_the_caller() {
+        let ask = |kind: Option<&'static str>| {
+            let kind = kind.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind)));
+            unknown_path(HeaderMap::from_iter(kind))
+        };
+        for grpc in ["application/grpc", "application/grpc-web+proto"] {
+            let response = ask(Some(grpc)).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], grpc);
+            assert_eq!(response.headers()["grpc-status"], "12");
+            assert!(response.headers().contains_key("grpc-status-details-bin"));
+        }
+        for other in [Some("application/json"), None] {
+            assert_eq!(ask(other).await.status(), StatusCode::NOT_FOUND);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What handlers work with: the use cases, and who is calling in which tenant.
+
+use tonic::metadata::MetadataMap;
+
+use crate::{
+    domain::{
+        error::{Error, Faults, Reason, Result},
+        id::TenantId,
+    },
+    service::{
+        Services,
+        scope::{Caller, Scope},
+    },
+};
+
+/// What handles the calls of all mounted services: each RPC is a method of this.
+#[derive(Clone)]
+pub struct Handlers {
+    /// The use cases.
+    pub services: Services,
+    /// On whose behalf every call is made.
+    pub caller: Caller,
+}
+
+impl Handlers {
+    /// Who is calling. The one place where credentials are looked at: `--dev`
+    /// asks for none, everybody is the same administrator.
+    fn caller(&self, _metadata: &MetadataMap) -> Result<Caller> {
+        Ok(self.caller.clone())
+    }
+
+    /// The scope of a request that names this tenant, or none.
+    pub(super) async fn scope(&self, metadata: &MetadataMap, tenant_id: &str) -> Result<Scope> {
+        let caller = self.caller(metadata)?;
+        self.services.scopes.enter(&caller, tenant_id).await
+    }
+}
+
+/// Notes a resource whose own tenant is not the request's.
+pub(super) fn check_tenant(faults: &mut Faults, field: &str, tenant_id: &str, tenant: &TenantId) {
+    if !tenant_id.is_empty() && tenant_id != tenant.as_str() {
+        faults.invalid(field, "is not the tenant of the request; leave it empty");
+    }
+}
+
+/// The mandatory message of a request.
+pub(super) fn required<T>(message: Option<T>, field: &str) -> Result<T> {
+    message.ok_or_else(|| Error::field(field, Reason::FieldRequired, "is required"))
+}
+
+/// Refuses a request that does not say which resource it means.
+pub(super) fn check_named(field: &str, id: &str) -> Result<()> {
+    if id.is_empty() {
+        return Err(Error::field(field, Reason::FieldRequired, "is required"));
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! `WebhookService`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    convert::{
+        time::read_duration,
+        value,
+        webhook::{read_webhook, show_webhook},
+    },
+    mask::WebhookPatch,
+    proto::{self, webhook_service_server::WebhookService},
+    scoped::{Handlers, check_named, check_tenant, required},
+    status::not_built,
+};
+use crate::{
+    domain::{
+        error::{Error, Faults},
+        webhook::{Webhook, WebhookState},
+    },
+    service::{
+        scope::Scope,
+        webhooks::{CreateWebhook, UpdateWebhook, Warning, WebhookQuery},
+    },
+};
+
+#[async_trait]
+impl WebhookService for Handlers {
+    async fn create_webhook(
+        &self,
+        request: Request<proto::CreateWebhookRequest>,
+    ) -> Result<Response<proto::CreateWebhookResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let webhook = required(request.webhook, "webhook")?;
+        let mut faults = Faults::default();
+        check_tenant(&mut faults, "webhook.tenant_id", &webhook.tenant_id, &scope.tenant_id);
+        let spec = read_webhook(&webhook, &[], &mut faults);
+        let create = CreateWebhook {
+            spec,
+            faults,
+            idempotency_key: request.idempotency_key,
+            validate_only: request.validate_only,
+        };
+        let written = self.services.webhooks.create(&scope, create).await?;
+        Ok(Response::new(proto::CreateWebhookResponse {
+            webhook: shown(&written.webhook, &scope),
+            warnings: written.warnings.into_iter().map(show_warning).collect(),
+        }))
+    }
+
+    async fn get_webhook(
+        &self,
+        request: Request<proto::GetWebhookRequest>,
+    ) -> Result<Response<proto::GetWebhookResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        check_named("webhook_id", &request.webhook_id)?;
+        refuse_where(request.reveal_secrets, "reveal_secrets")?;
+        let webhook = self.services.webhooks.get(&scope, &request.webhook_id).await?;
+        Ok(Response::new(proto::GetWebhookResponse { webhook: shown(&webhook, &scope) }))
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<proto::ListWebhooksRequest>,
+    ) -> Result<Response<proto::ListWebhooksResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let page = self.services.webhooks.list(&scope, read_query(request)).await?;
+        Ok(Response::new(proto::ListWebhooksResponse {
+            webhooks: page.webhooks.iter().filter_map(|webhook| shown(webhook, &scope)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: i64::try_from(page.total_size).unwrap_or(i64::MAX),
+        }))
+    }
+
+    async fn update_webhook(
+        &self,
+        request: Request<proto::UpdateWebhookRequest>,
+    ) -> Result<Response<proto::UpdateWebhookResponse>, Status> {
+        let (metadata, _, mut request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let webhook = required(request.webhook.take(), "webhook")?;
+        check_named("webhook.webhook_id", &webhook.webhook_id)?;
+        let mut faults = Faults::default();
+        check_tenant(&mut faults, "webhook.tenant_id", &webhook.tenant_id, &scope.tenant_id);
+        let (webhook_id, etag) = (webhook.webhook_id.clone(), webhook.etag.clone());
+        let validate_only = request.validate_only;
+        request.webhook = Some(webhook);
+        let patch = WebhookPatch::new(request, faults);
+        let change = Box::new(move |current: &_, faults: &mut _| patch.apply(current, faults));
+        let update = UpdateWebhook { webhook_id, etag, change, validate_only };
+        let written = self.services.webhooks.update(&scope, update).await?;
+        Ok(Response::new(proto::UpdateWebhookResponse {
+            webhook: shown(&written.webhook, &scope),
+            warnings: written.warnings.into_iter().map(show_warning).collect(),
+        }))
+    }
+
+    async fn delete_webhook(
+        &self,
+        request: Request<proto::DeleteWebhookRequest>,
+    ) -> Result<Response<proto::DeleteWebhookResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let proto::DeleteWebhookRequest { tenant_id: _, webhook_id, etag, allow_missing } = request;
+        check_named("webhook_id", &webhook_id)?;
+        let deleted =
+            self.services.webhooks.delete(&scope, &webhook_id, &etag, allow_missing).await?;
+        let webhook = deleted.and_then(|webhook| shown(&webhook, &scope));
+        Ok(Response::new(proto::DeleteWebhookResponse { webhook }))
+    }
+
+    async fn suspend_webhook(
+        &self,
+        request: Request<proto::SuspendWebhookRequest>,
+    ) -> Result<Response<proto::SuspendWebhookResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let proto::SuspendWebhookRequest { tenant_id: _, webhook_id, message, duration } = request;
+        check_named("webhook_id", &webhook_id)?;
+        let mut faults = Faults::default();
+        let span = read_duration(duration.as_ref(), "duration", &mut faults);
+        faults.check()?;
+        let webhook = self.services.webhooks.suspend(&scope, &webhook_id, &message, span).await?;
+        Ok(Response::new(proto::SuspendWebhookResponse { webhook: shown(&webhook, &scope) }))
+    }
+
+    async fn unsuspend_webhook(
+        &self,
+        request: Request<proto::UnsuspendWebhookRequest>,
+    ) -> Result<Response<proto::UnsuspendWebhookResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        check_named("webhook_id", &request.webhook_id)?;
+        refuse_where(request.replay_diverted, "replay_diverted")?;
+        let webhook = self.services.webhooks.unsuspend(&scope, &request.webhook_id).await?;
+        let webhook = shown(&webhook, &scope);
+        Ok(Response::new(proto::UnsuspendWebhookResponse { webhook, replay_job: None }))
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        _: Request<proto::RotateWebhookSecretRequest>,
+    ) -> Result<Response<proto::RotateWebhookSecretResponse>, Status> {
+        Err(not_built("RotateWebhookSecret"))
+    }
+
+    async fn test_webhook(
+        &self,
+        _: Request<proto::TestWebhookRequest>,
+    ) -> Result<Response<proto::TestWebhookResponse>, Status> {
+        Err(not_built("TestWebhook"))
+    }
+}
+
+fn read_query(request: proto::ListWebhooksRequest) -> WebhookQuery {
+    let proto::ListWebhooksRequest {
+        tenant_id: _,
+        page_size,
+        page_token,
+        skip,
+        name,
+        enabled,
+        suspended,
+        active,
+        event_names,
+        states,
+        labels,
+        consumer_group_id,
+    } = request;
+    let mut faults = Faults::default();
+    WebhookQuery {
+        page_size,
+        page_token,
+        skip,
+        name,
+        enabled,
+        suspended,
+        active,
+        event_names,
+        states: value::read_numbers(&states, "states", read_state, &mut faults),
+        labels: labels.into_iter().collect(),
+        consumer_group_id: value::read_uuid(&consumer_group_id, "consumer_group_id", &mut faults),
+        faults,
+    }
+}
+
+fn read_state(number: i32) -> Option<WebhookState> {
+    match proto::WebhookState::try_from(number).ok()? {
+        proto::WebhookState::Unspecified => None,
+        proto::WebhookState::Active => Some(WebhookState::Active),
+        proto::WebhookState::Stopped => Some(WebhookState::Stopped),
+        proto::WebhookState::TooManyErrors => Some(WebhookState::TooManyErrors),
+        proto::WebhookState::Suspended => Some(WebhookState::Suspended),
+    }
+}
+
+fn shown(webhook: &Arc<Webhook>, scope: &Scope) -> Option<proto::Webhook> {
+    Some(show_webhook(webhook, &scope.tenant_id))
+}
+
+fn show_warning(warning: Warning) -> proto::Warning {
+    let Warning { field, reason, message } = warning;
+    proto::Warning { field, reason: reason.to_owned(), message }
+}
+
+/// Refuses a flag of the contract that has no effect yet.
+fn refuse_where(asked: bool, field: &str) -> Result<(), Error> {
+    let mut faults = Faults::default();
+    if asked {
+        faults.unavailable(field);
+    }
+    faults.check()
+}
