@@ -1,0 +1,67 @@
+//! The command line.
+
+// mod demo;
+mod logging;
+mod options;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::options::{DatabaseOption, ServeOptions};
+use crate::store::Store;
+
+/// An event-notification service: publish over gRPC, deliver to webhooks, follow
+/// every delivery live.
+#[derive(Parser)]
+#[command(name = "tidings", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve. The first line on standard output is `listening on HOST:PORT`.
+    Serve(ServeOptions),
+    /// Show the main job, end to end, in one process.
+    Demo {
+        /// End at once instead of staying up; 0 only if all went well.
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Bring a database's schema up to date.
+    Migrate(DatabaseOption),
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Err(e) => Err(format!("cannot start: {e}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("tidings: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Serve(options) => serve::serve(&options).await,
+        Command::Demo { exit } => Err(format!("{exit}")),
+        Command::Migrate(option) => {
+            let config = option.config()?;
+            let database = config.database.parse().map_err(|e| format!("database {e}"))?;
+            Store::migrate(&database).await?;
+            eprintln!("{} is up to date", config.database);
+            Ok(())
+        }
+    }
+}

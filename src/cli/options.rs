@@ -1,0 +1,100 @@
+//! The options of the commands. Each is also a key of the file and, in capitals
+//! after `TIDINGS_`, an environment variable.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::server::config::{Config, LogFormat};
+
+/// Options of `tidings serve`.
+#[derive(Args, Serialize)]
+pub(super) struct ServeOptions {
+    /// Configuration file [env: TIDINGS_CONFIG; default: tidings.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+
+    /// For development: no credentials are asked, everybody is administrator of all
+    /// tenants, which come into being on first use, as do event types; private
+    /// destinations are allowed; only local callers are served [env: TIDINGS_DEV]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dev: bool,
+
+    /// Address to listen on; port 0 picks one [env: TIDINGS_LISTEN; default: 127.0.0.1:50051]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+
+    /// The database [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+
+    /// What is logged on standard error: a level, or directives such as
+    /// info,tidings::engine=debug [env: TIDINGS_LOG; default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+
+    /// How it is logged [env: TIDINGS_LOG_FORMAT; default: text]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<LogFormat>,
+
+    /// Limit on one attempt of a webhook that does not say, at most 2min
+    /// [env: TIDINGS_ATTEMPT_TIMEOUT; default: 15s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt_timeout: Option<String>,
+
+    /// How long events and the delivery log are kept [env: TIDINGS_RETENTION; default: 30days]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
+
+    /// How long attempts and calls in flight may take to finish when the server is
+    /// told to stop [env: TIDINGS_DRAIN_GRACE; default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_grace: Option<String>,
+
+    /// Tails that may be open at once [env: TIDINGS_MAX_TAILS; default: 1000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tails: Option<usize>,
+
+    /// Changes that a live tail may lag behind before its client counts as slow
+    /// [env: TIDINGS_MAX_TAIL_LAG; default: 10000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tail_lag: Option<i64>,
+}
+
+impl ServeOptions {
+    pub(super) fn config(&self) -> Result<Config, String> {
+        Config::load(self.config.as_deref(), self)
+    }
+}
+
+/// Options of commands that work on a database.
+#[derive(Args, Serialize)]
+pub(super) struct DatabaseOption {
+    /// Configuration file [env: TIDINGS_CONFIG; default: tidings.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+
+    /// The database [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+}
+
+impl DatabaseOption {
+    pub(super) fn config(&self) -> Result<Config, String> {
+        Config::load(self.config.as_deref(), self)
+    }
+}

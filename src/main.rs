@@ -1,0 +1,7 @@
+//! The `tidings` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidings::cli::main()
+}

@@ -1,0 +1,149 @@
+//! The configuration, a value: defaults, then a file, then the environment, then
+//! flags. Read once, checked once; faults name the key.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::limits;
+
+/// The file that is read where there is one and no other is named.
+const DEFAULT_FILE: &str = "tidings.toml";
+/// What names of environment variables begin with.
+const ENV_PREFIX: &str = "TIDINGS_";
+/// Names a configuration file, and so is no key of one.
+const ENV_CONFIG: &str = "TIDINGS_CONFIG";
+
+/// How a server runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `HOST:PORT` to listen on; port 0 picks one.
+    pub listen: String,
+    /// The database, as in `sqlite:tidings.db`.
+    pub database: String,
+    /// No credentials, local callers only.
+    pub dev: bool,
+    /// What is logged: a level, or directives as in `info,tidings::engine=debug`.
+    pub log: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// Limit on one attempt of a webhook that does not say.
+    #[serde(with = "humantime_serde")]
+    pub attempt_timeout: Duration,
+    /// How long events and the log are kept.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// How long what is in flight may take to finish at the end.
+    #[serde(with = "humantime_serde")]
+    pub drain_grace: Duration,
+    /// Tails that may be open at once.
+    pub max_tails: usize,
+    /// Changes that a live tail may lag behind before its client counts as slow.
+    pub max_tail_lag: i64,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:50051".to_owned(),
+            database: "sqlite:tidings.db".to_owned(),
+            dev: false,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            attempt_timeout: limits::DEFAULT_TIMEOUT,
+            retention: Duration::from_secs(30 * 24 * 3600),
+            drain_grace: Duration::from_secs(10),
+            max_tails: 1_000,
+            max_tail_lag: 10_000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration. `flags` are those that were given.
+    ///
+    /// # Errors
+    ///
+    /// Names the key and what is wrong with it.
+    pub fn load(file: Option<&Path>, flags: &impl Serialize) -> Result<Self, String> {
+        let named = file.map(Path::to_owned).or_else(|| Env::var(ENV_CONFIG).map(PathBuf::from));
+        if let Some(missing) = named.as_deref().filter(|path| !path.is_file()) {
+            return Err(format!("configuration file {} does not exist", missing.display()));
+        }
+        let toml = Toml::file_exact(named.unwrap_or_else(|| DEFAULT_FILE.into()));
+        let env = Env::prefixed(ENV_PREFIX).ignore(&["config"]);
+        Self::extract(Figment::new().merge(toml).merge(env).merge(Serialized::defaults(flags)))
+    }
+
+    fn extract(sources: Figment) -> Result<Self, String> {
+        let all = Figment::from(Serialized::defaults(Self::default())).merge(sources);
+        let config: Self = all.extract().map_err(|errors| {
+            errors.into_iter().map(|e| format!("configuration: {e}")).collect::<Vec<_>>().join("\n")
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let second = Duration::from_secs(1);
+        let faults = [
+            (self.attempt_timeout.is_zero() || self.attempt_timeout > limits::LONGEST_TIMEOUT)
+                .then_some("attempt_timeout must be more than 0 and at most 2 minutes"),
+            (self.retention < second).then_some("retention must be at least 1s"),
+            (self.max_tail_lag < 1).then_some("max_tail_lag must be at least 1"),
+        ];
+        match faults.into_iter().flatten().next() {
+            Some(fault) => Err(format!("configuration: {fault}")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_defaults() {
+        let sources = Figment::new()
+            .merge(Toml::string("listen = 'file:1'\nretention = '2days'\nmax_tails = 5"))
+            .merge(Serialized::default("listen", "env:2"))
+            .merge(Serialized::default("retention", "3days"))
+            .merge(Serialized::default("listen", "flag:3"));
+        let config = Config::extract(sources).expect("a configuration");
+        assert_eq!(config.listen, "flag:3");
+        assert_eq!(config.retention, Duration::from_secs(3 * 24 * 3600));
+        assert_eq!((config.max_tails, config.max_tail_lag), (5, 10_000));
+    }
+
+    #[test]
+    fn faults_name_the_key() {
+        for (toml, key) in [
+            ("max_tails = 'many'", "max_tails"),
+            ("retention = '1 fortnight'", "retention"),
+            ("attempt_timeout = '1h'", "attempt_timeout"),
+            ("max_tial_lag = 1", "max_tial_lag"),
+        ] {
+            let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

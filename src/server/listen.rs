@@ -1,0 +1,53 @@
+//! The one listener: gRPC, gRPC-Web and plain HTTP over HTTP/1.1 and h2c.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::config::Config;
+
+/// A connection without a sign of life is asked for one this often, and closed
+/// when none comes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Requests that one connection may have open at once.
+const STREAMS: u32 = 1_024;
+
+/// Binds the configured address.
+pub(super) async fn bind(config: &Config) -> Result<TcpListener, String> {
+    let wanted = &config.listen;
+    let failed = |e: std::io::Error| format!("cannot listen on {wanted}: {e}");
+    let addresses: Vec<SocketAddr> =
+        tokio::net::lookup_host(wanted).await.map_err(failed)?.collect();
+    if let Some(public) = addresses.iter().find(|address| !address.ip().is_loopback()) {
+        return Err(format!(
+            "listen: --dev asks for no credentials and refuses to bind {public}; use a loopback address"
+        ));
+    }
+    TcpListener::bind(&addresses[..]).await.map_err(failed)
+}
+
+/// Serves until `draining`, and then until the last call has ended.
+pub(super) async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    draining: CancellationToken,
+) -> Result<(), String> {
+    // Without it, small answers wait for the other side's delayed acknowledgement.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .accept_http1(true)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(STREAMS))
+        .add_routes(Routes::from(routes))
+        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
+        .await
+        .map_err(|e| format!("the listener failed: {e}"))
+}

@@ -1,0 +1,159 @@
+//! The composition root: puts store, engine, services and transports together,
+//! binds, runs, and drains.
+
+mod clock;
+pub mod config;
+mod listen;
+mod local_only;
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+
+pub use self::clock::SystemClock;
+use self::config::Config;
+use crate::{
+    domain::{
+        actor::Actor,
+        id::{TenantId, WebhookKey},
+    },
+    engine::{self, Clock, Engine, Pruner},
+    grpc,
+    sender::HttpSender,
+    service::{self, Services, scope::Caller},
+    store::Store,
+};
+
+/// The tenant of callers that name none, with `--dev`.
+pub const HOME_TENANT: &str = "default";
+/// Webhooks read at a time at the start.
+const WEBHOOK_PAGE: usize = 500;
+
+/// A server that is bound but does not serve yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    services: Services,
+    engine: Engine,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    draining: CancellationToken,
+    config: Config,
+}
+
+impl Server {
+    /// Opens the database and binds the address.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let listener = listen::bind(&config).await?;
+        let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
+        let database = config.database.parse().map_err(|e| format!("database {e}"))?;
+        let (store, accepted) = Store::open(&database).await?;
+        let sender = HttpSender::new().map_err(|e| format!("cannot set up TLS: {e}"))?;
+        if sender.trusted_roots() == 0 {
+            tracing::warn!(
+                "no root certificates found: deliveries to https destinations will fail"
+            );
+        }
+        let engine = Engine::start(engine::Parts {
+            store: store.clone(),
+            accepted,
+            sender: Arc::new(sender),
+            clock: Arc::clone(&clock),
+            limits: engine::Limits::default(),
+            default_timeout: config.attempt_timeout,
+        });
+        let draining = CancellationToken::new();
+        let limits = service::Limits { tails: config.max_tails, tail_lag: config.max_tail_lag };
+        let services = Services::new(
+            store.clone(),
+            engine.clone(),
+            Arc::clone(&clock),
+            &limits,
+            draining.clone(),
+        );
+        Ok(Self { listener, address, services, engine, store, clock, draining, config })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` resolves, then drains: no new requests, tails end, what
+    /// is in flight finishes within the grace period.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), String> {
+        let Self { listener, services, engine, store, clock, draining, config, .. } = self;
+        let lanes = tokio::spawn(take_up_lanes(store.clone(), engine.clone()));
+        let pruner = Pruner::new(store, clock, config.retention);
+        let pruner = tokio::spawn(pruner.run());
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status("", ServingStatus::Serving).await;
+        for service in grpc::MOUNTED {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
+        let caller = Caller { home: home_tenant()?, actor: Actor::developer() };
+        let services = grpc::Handlers { services, caller };
+        let routes =
+            grpc::routes(services, health_service).map_err(|e| format!("reflection: {e}"))?;
+        let routes = local_only::guard(routes);
+
+        let served = listen::serve(listener, routes, draining.clone());
+        tokio::pin!(served);
+        tokio::select! {
+            result = &mut served => return result,
+            () = shutdown => {}
+        }
+        tracing::info!("draining");
+        health.set_service_status("", ServingStatus::NotServing).await;
+        for service in grpc::MOUNTED {
+            health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+        draining.cancel();
+        lanes.abort();
+        pruner.abort();
+        let (served, ()) = tokio::join!(
+            tokio::time::timeout(config.drain_grace, served),
+            engine.drain(config.drain_grace)
+        );
+        // Calls that did not end in time are cut off.
+        served.unwrap_or(Ok(()))
+    }
+}
+
+fn home_tenant() -> Result<TenantId, String> {
+    HOME_TENANT.parse().map_err(|fault| format!("tenant {HOME_TENANT} {fault}"))
+}
+
+/// Tells the engine of all webhooks; each lane then takes up what waits for it.
+async fn take_up_lanes(store: Store, engine: Engine) {
+    let mut after = WebhookKey(0);
+    loop {
+        let page = async {
+            let tenants = store.tenants().await?;
+            Ok((tenants, store.webhooks_after(after, WEBHOOK_PAGE).await?))
+        };
+        let page: crate::domain::error::Result<_> = page.await;
+        let Ok((tenants, webhooks)) = page else {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            continue;
+        };
+        let Some(last) = webhooks.last() else { return };
+        after = last.key;
+        for webhook in webhooks {
+            if let Some((_, tenant)) = tenants.iter().find(|(key, _)| *key == webhook.tenant_key) {
+                engine.configure(tenant.clone(), Arc::new(webhook));
+            }
+        }
+    }
+}
