@@ -1,0 +1,7 @@
+//! Integration tests, one file per behaviour.
+
+mod delivery;
+mod sender;
+mod sender_failures;
+mod sender_tls;
+mod support;

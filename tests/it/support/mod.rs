@@ -1,0 +1,8 @@
+//! What the tests need around the code under test.
+
+pub(crate) mod api;
+pub(crate) mod raw;
+pub(crate) mod receiver;
+mod reply;
+pub(crate) mod sending;
+pub(crate) mod server;

@@ -1,0 +1,109 @@
+//! The real server, in this process, on a port and a database of its own.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tidings::{
+    engine::Clock,
+    grpc::proto::{
+        event_log_service_client::EventLogServiceClient,
+        event_metadata_service_client::EventMetadataServiceClient,
+        event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
+    },
+    server::{Server, SystemClock, config::Config},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+/// A running server. Dropped, it stops without draining.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) channel: Channel,
+    directory: Arc<TempDir>,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), String>>,
+}
+
+impl TestServer {
+    /// A server on an empty database.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server on an empty database, configured.
+    pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(directory, Arc::new(SystemClock), configure).await
+    }
+
+    /// A server on an empty database, with a clock.
+    pub(crate) async fn with_clock(
+        clock: Arc<dyn Clock>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::on(directory, clock, configure).await
+    }
+
+    async fn on(
+        directory: Arc<TempDir>,
+        clock: Arc<dyn Clock>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config {
+            listen: "127.0.0.1:0".into(),
+            database: format!("sqlite:{}", directory.path().join("tidings.db").display()),
+            dev: true,
+            drain_grace: Duration::from_secs(5),
+            ..Config::default()
+        };
+        configure(&mut config);
+        let server = Server::bind(config, clock).await.expect("the server binds");
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async { drop(stopped.await) }));
+        let channel = Channel::from_shared(format!("http://{address}")).expect("a URI");
+        let channel = channel.connect_lazy();
+        Self { address, channel, directory, stop: Some(stop), running }
+    }
+
+    /// Drains the server and starts another one on the same database.
+    pub(crate) async fn restart(self) -> Self {
+        let directory = Arc::clone(&self.directory);
+        self.stop().await;
+        Self::on(directory, Arc::new(SystemClock), |_| {}).await
+    }
+
+    /// Drains the server and waits for its end.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        (&mut self.running).await.expect("no panic").expect("a clean end");
+    }
+
+    /// The database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("tidings.db")
+    }
+
+    pub(crate) fn webhooks(&self) -> WebhookServiceClient<Channel> {
+        WebhookServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn event_logs(&self) -> EventLogServiceClient<Channel> {
+        EventLogServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn event_types(&self) -> EventMetadataServiceClient<Channel> {
+        EventMetadataServiceClient::new(self.channel.clone())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
