@@ -5,3 +5,5 @@ mod sender;
 mod sender_failures;
 mod sender_tls;
 mod support;
+mod tail;
+mod tail_slow;

@@ -6,3 +6,4 @@ pub(crate) mod receiver;
 mod reply;
 pub(crate) mod sending;
 pub(crate) mod server;
+pub(crate) mod tailing;

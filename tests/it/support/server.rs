@@ -74,6 +74,20 @@ impl TestServer {
         Self::on(directory, Arc::new(SystemClock), |_| {}).await
     }
 
+    /// Drains the server; gives its directory, which goes when it is dropped, and
+    /// the database file in it.
+    pub(crate) async fn stop_and_keep(self) -> (Arc<TempDir>, PathBuf) {
+        let directory = Arc::clone(&self.directory);
+        let database = directory.path().join("tidings.db");
+        self.stop().await;
+        (directory, database)
+    }
+
+    /// A server on the database that another one left.
+    pub(crate) async fn reopen(directory: Arc<TempDir>) -> Self {
+        Self::on(directory, Arc::new(SystemClock), |_| {}).await
+    }
+
     /// Drains the server and waits for its end.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
