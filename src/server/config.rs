@@ -88,9 +88,13 @@ impl Config {
         if let Some(missing) = named.as_deref().filter(|path| !path.is_file()) {
             return Err(format!("configuration file {} does not exist", missing.display()));
         }
-        let toml = Toml::file_exact(named.unwrap_or_else(|| DEFAULT_FILE.into()));
+        let default = Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file());
+        let mut sources = Figment::new();
+        if let Some(path) = named.or(default) {
+            sources = sources.merge(Toml::file_exact(path));
+        }
         let env = Env::prefixed(ENV_PREFIX).ignore(&["config"]);
-        Self::extract(Figment::new().merge(toml).merge(env).merge(Serialized::defaults(flags)))
+        Self::extract(sources.merge(env).merge(Serialized::defaults(flags)))
     }
 
     fn extract(sources: Figment) -> Result<Self, String> {
