@@ -1,5 +1,6 @@
 //! Integration tests, one file per behaviour.
 
+mod crash;
 mod delivery;
 mod sender;
 mod sender_failures;

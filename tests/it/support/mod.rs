@@ -1,6 +1,7 @@
 //! What the tests need around the code under test.
 
 pub(crate) mod api;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 mod reply;

@@ -1,0 +1,75 @@
+//! The server as a process of its own, which can be killed.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a start may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running server. Dropped, it is killed.
+pub(crate) struct ServerProcess {
+    child: Child,
+    database: PathBuf,
+    pub(crate) address: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts a server on a database file, on a free port.
+    pub(crate) async fn start(database: &Path) -> Self {
+        Self::spawn(database, "127.0.0.1:0", "").await
+    }
+
+    /// Starts a server that aborts itself at a fail point.
+    pub(crate) async fn with_fail_point(database: &Path, fail_point: &str) -> Self {
+        Self::spawn(database, "127.0.0.1:0", fail_point).await
+    }
+
+    async fn spawn(database: &Path, listen: &str, fail_points: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["serve", "--dev", "--log", "error", "--listen", listen, "--database"])
+            .arg(format!("sqlite:{}", database.display()))
+            .env("FAILPOINTS", fail_points)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        let output = child.stdout.take().expect("standard output");
+        let mut lines = BufReader::new(output).lines();
+        let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.expect("a line in time");
+        let line = line.expect("readable").expect("a first line");
+        let address = line.strip_prefix("listening on ").expect("the promised first line");
+        let address = address.parse().expect("an address");
+        Self { child, database: database.to_owned(), address }
+    }
+
+    /// Kills it with SIGKILL and starts another one on the same file and port.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.child.kill().await.expect("killed");
+        *self = Self::spawn(&self.database, &self.address.to_string(), "").await;
+    }
+
+    /// Waits until it has aborted itself, and starts another one without fail points.
+    pub(crate) async fn wait_for_abort_and_restart(&mut self) {
+        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let status = status.expect("it aborts in time").expect("a status");
+        assert!(!status.success(), "it ended well instead of aborting: {status}");
+        *self = Self::spawn(&self.database, &self.address.to_string(), "").await;
+    }
+
+    /// A channel that connects again after each restart.
+    pub(crate) fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("a URI");
+        endpoint.connect_lazy()
+    }
+}
