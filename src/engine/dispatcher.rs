@@ -19,6 +19,7 @@ use super::{
     loader::{self, Load, Loaded},
     recorder::{self, Outcome, Recorded},
     settle,
+    tasks::Tasks,
     worker::{Finished, Job, Shared, Worker},
 };
 use crate::{
@@ -53,6 +54,7 @@ pub(super) enum Input {
 /// See the module.
 pub(super) struct Dispatcher {
     pub(super) store: Store,
+    pub(super) tasks: Tasks,
     accepted: mpsc::Receiver<Vec<NewDelivery>>,
     shared: Shared,
     pub(super) clock: Arc<dyn Clock>,
@@ -74,12 +76,14 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(parts: Parts, inputs: mpsc::UnboundedSender<Input>) -> Self {
+    pub(super) fn new(parts: Parts, tasks: Tasks, inputs: mpsc::UnboundedSender<Input>) -> Self {
         let clock = parts.clock;
         Self {
             store: parts.store,
+            tasks: tasks.clone(),
             accepted: parts.accepted,
             shared: Shared {
+                tasks,
                 sender: parts.sender,
                 clock: Arc::clone(&clock),
                 finished: inputs.clone(),
@@ -127,8 +131,10 @@ impl Dispatcher {
                         self.accept(&deliveries);
                     }
                 }
-                () = wait => self.alarm(clock.now()),
+                () = wait => {}
             }
+            // Under load the messages never end; the time goes on all the same.
+            self.alarm(clock.now());
             self.act();
             if self.draining.is_some() && self.in_flight == 0 {
                 if let Some(reply) = self.draining.take() {
@@ -212,15 +218,9 @@ impl Dispatcher {
     fn room(&self, key: WebhookKey) -> Room {
         let (count, bytes) = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
         let global = self.limits.total_bytes.saturating_sub(self.bytes);
-        let room = Room {
+        Room {
             deliveries: self.limits.lane_deliveries.saturating_sub(count),
             bytes: self.limits.lane_bytes.saturating_sub(bytes).min(global),
-        };
-        // However full the others are, a lane is never without any delivery.
-        if count == 0 {
-            Room { deliveries: 1.max(room.deliveries), bytes: usize::MAX }
-        } else {
-            room
         }
     }
 
@@ -250,6 +250,7 @@ impl Dispatcher {
         if !self.recording && !self.outcomes.is_empty() {
             self.recording = true;
             recorder::start(
+                &self.tasks,
                 self.store.clone(),
                 std::mem::take(&mut self.outcomes),
                 self.inputs.clone(),
@@ -317,7 +318,7 @@ impl Dispatcher {
                 lane.next_due = None;
             }
             self.loads += 1;
-            loader::start(self.store.clone(), load, self.inputs.clone());
+            loader::start(&self.tasks, self.store.clone(), load, self.inputs.clone());
         }
     }
 
@@ -422,7 +423,7 @@ impl Dispatcher {
                 self.bytes -= freed;
                 let (store, inputs) = (self.store.clone(), self.inputs.clone());
                 let now = self.clock.now();
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let result = store.requeue(tenant, event, key, now).await;
                     let _ = inputs.send(Input::Requeued { lane: key, event });
                     let _ = reply.send(result);

@@ -35,7 +35,7 @@ impl Dispatcher {
         lane.diverting = true;
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
         let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.clock.now());
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let result = store.divert_waiting(tenant, key, &busy, now, BATCH).await;
             tokio::time::sleep(if result.is_ok() { PACE } else { AFTER_ERROR }).await;
             let _ = inputs.send(Input::Diverted { lane: key, result });
@@ -65,7 +65,7 @@ impl Dispatcher {
         let (store, inputs, tenant) =
             (self.store.clone(), self.inputs.clone(), config.tenant.clone());
         let webhook = Arc::clone(&config.webhook);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             // Whoever changed the webhook first has told the lane of it.
             while let Err(error) = resume(&store, &webhook, now).await.map(|resumed| {
                 let _ = inputs

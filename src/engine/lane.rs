@@ -114,7 +114,9 @@ impl Lane {
         }
         self.last_committed = delivery.position;
         let bytes = delivery.bytes();
-        if self.spilled || room.deliveries == 0 || room.bytes < bytes {
+        let fits = room.deliveries > 0 && bytes <= room.bytes;
+        // However full the others are, a lane is never without any delivery.
+        if self.spilled || !(fits || self.known.is_empty()) {
             self.spilled = true;
             return 0;
         }
@@ -244,7 +246,7 @@ impl Lane {
     pub(super) fn wants_load(&self, now: Timestamp, room: Room) -> bool {
         self.is_open()
             && self.left_during_load.is_none()
-            && room.deliveries > 0
+            && (self.known.is_empty() || (room.deliveries > 0 && room.bytes > 0))
             && self.loads_from <= now
             && (self.wants_waiting() || self.wants_due(now))
     }

@@ -6,6 +6,7 @@ use super::{
     delivery::Delivery,
     dispatcher::Input,
     lane::{LoadStart, Room},
+    tasks::Tasks,
 };
 use crate::{
     domain::{error::Result, id::WebhookKey, time::Timestamp},
@@ -56,15 +57,15 @@ impl Found {
 }
 
 /// Starts to read; the answer comes as a message.
-pub(super) fn start(store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
-    tokio::spawn(async move {
+pub(super) fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
+    tasks.spawn(async move {
         let result = read(&store, load).await;
         let _ = answer.send(Input::Loaded(Loaded { load, result }));
     });
 }
 
 async fn read(store: &Store, load: Load) -> Result<Found> {
-    let limit = load.room.deliveries.min(PAGE);
+    let limit = load.room.deliveries.clamp(1, PAGE);
     let mut found = Found::default();
     let mut bytes = load.room.bytes;
     if let Some(known) = load.due {

@@ -18,14 +18,18 @@ mod pruner;
 mod recorder;
 mod settle;
 mod sla;
+mod tasks;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use self::dispatcher::{Dispatcher, Input};
 pub use self::{clock::Clock, pruner::Pruner};
+use self::{
+    dispatcher::{Dispatcher, Input},
+    tasks::Tasks,
+};
 use crate::{
     domain::{
         error::{Error, Result},
@@ -81,15 +85,17 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Engine {
     inputs: mpsc::UnboundedSender<Input>,
+    tasks: Tasks,
 }
 
 impl Engine {
     /// Starts the engine. It takes up what waits in the database in the background.
     pub fn start(parts: Parts) -> Self {
         let (inputs, queue) = mpsc::unbounded_channel();
-        let dispatcher = Dispatcher::new(parts, inputs.clone());
-        tokio::spawn(dispatcher.run(queue));
-        Self { inputs }
+        let tasks = Tasks::default();
+        let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone());
+        tasks.spawn(dispatcher.run(queue));
+        Self { inputs, tasks }
     }
 
     /// Tells the lane of a webhook how the webhook is now: made, changed, suspended,
@@ -112,8 +118,8 @@ impl Engine {
     }
 
     /// Starts no more attempts and returns once those in flight are recorded, or
-    /// after `grace`: what is not recorded by then is attempted again after the
-    /// next start.
+    /// after `grace`: what is not recorded by then is given up and attempted again
+    /// after the next start. The engine has ended then.
     pub async fn drain(&self, grace: Duration) {
         let (reply, drained) = oneshot::channel();
         let _ = self.inputs.send(Input::Drain { reply });
@@ -122,5 +128,6 @@ impl Engine {
                 "attempts in flight did not end within the grace period; they will be made again"
             );
         }
+        self.tasks.stop().await;
     }
 }

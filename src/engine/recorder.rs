@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::dispatcher::Input;
+use super::{dispatcher::Input, tasks::Tasks};
 use crate::{
     domain::{
         error::Reason,
@@ -40,8 +40,13 @@ pub(super) struct Outcome {
 
 /// Starts to record a batch; the answer comes as a message. It does not give up
 /// while the database is away.
-pub(super) fn start(store: Store, batch: Vec<Outcome>, answer: mpsc::UnboundedSender<Input>) {
-    tokio::spawn(async move {
+pub(super) fn start(
+    tasks: &Tasks,
+    store: Store,
+    batch: Vec<Outcome>,
+    answer: mpsc::UnboundedSender<Input>,
+) {
+    tasks.spawn(async move {
         let recorded = record(&store, batch).await;
         fail::fail_point!("after-record", |_| std::process::abort());
         let _ = answer.send(Input::Recorded(recorded));

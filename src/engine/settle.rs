@@ -48,7 +48,11 @@ pub(super) fn after_attempt(
         due_time,
         start_time: delivery.state.start_time.or(Some(attempt.start_time)),
         end_time: status.is_settled().then_some(attempt.end_time),
-        sla_breach_time: breach(&delivery, attempt.end_time),
+        sla_breach_time: if delivery.state.status == DeliveryStatus::Succeeded {
+            delivery.state.sla_breach_time
+        } else {
+            breach(&delivery, attempt.end_time)
+        },
         last: Some(attempt.summary.clone()),
     };
     outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now)

@@ -52,7 +52,7 @@ impl Dispatcher {
         lane.sla.running = true;
         lane.sla.next = None;
         let (store, inputs, cursor) = (self.store.clone(), self.inputs.clone(), lane.sla.cursor);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let result = store.breach(tenant, key, cursor, now, BATCH).await;
             let _ = inputs.send(Input::SlaChecked { lane: key, result });
         });

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     attempt::attempt, clock::Clock, delivery::Delivery, dispatcher::Input, lane_config::LaneConfig,
+    tasks::Tasks,
 };
 use crate::{
     domain::{delivery::Attempt, id::WebhookKey},
@@ -40,6 +41,7 @@ pub(super) struct Worker(mpsc::Sender<Job>);
 /// What all workers share.
 #[derive(Clone)]
 pub(super) struct Shared {
+    pub(super) tasks: Tasks,
     pub(super) sender: Arc<HttpSender>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) finished: mpsc::UnboundedSender<Input>,
@@ -49,7 +51,8 @@ impl Worker {
     /// Starts a worker.
     pub(super) fn start(shared: Shared) -> Self {
         let (jobs, queue) = mpsc::channel(1);
-        tokio::spawn(work(queue, shared));
+        let tasks = shared.tasks.clone();
+        tasks.spawn(work(queue, shared));
         Self(jobs)
     }
 

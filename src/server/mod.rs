@@ -120,8 +120,10 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        lanes.abort();
-        pruner.abort();
+        for background in [lanes, pruner] {
+            background.abort();
+            let _ = background.await;
+        }
         let (served, ()) = tokio::join!(
             tokio::time::timeout(config.drain_grace, served),
             engine.drain(config.drain_grace)

@@ -234,7 +234,11 @@ impl Tail {
             }
             self.head.mark_unchanged();
             let page = self.read().await;
-            self.take(page, batch).await?;
+            if !self.take(page, batch).await? {
+                // There is more already.
+                self.head.mark_changed();
+                return Ok(());
+            }
         }
         Ok(())
     }

@@ -71,7 +71,9 @@ impl Store {
             state,
         };
         let position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
+        // Settling as failed has ended the clock of the SLA.
         let sql = "UPDATE deliveries SET status = $1, end_time = $2, due_time = $3, position = $4,
+                   sla_due_time = CASE WHEN divert_reason IS NULL THEN sla_due_time END,
                    divert_reason = NULL WHERE event_key = $5 AND webhook_key = $6";
         let values = [
             entry.state.status.number().into(),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod delivery;
+mod lanes;
 mod sender;
 mod sender_failures;
 mod sender_tls;
