@@ -6,6 +6,7 @@ mod lanes;
 mod sender;
 mod sender_failures;
 mod sender_tls;
+mod store;
 mod support;
 mod tail;
 mod tail_slow;

@@ -1,0 +1,201 @@
+//! The store by itself: what shares a commit, what is void, what is kept.
+
+use std::{sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tidings::{
+    domain::{
+        actor::{Actor, Attribution},
+        delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
+        error::Reason,
+        event::Event,
+        id::{EventId, EventKey, Position, TenantKey, WebhookId, WebhookKey},
+        time::Timestamp,
+        webhook::{HttpDestination, WebhookSpec},
+    },
+    store::{
+        DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store,
+    },
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use uuid::Uuid;
+
+/// A store with one tenant and one webhook.
+struct Fixture {
+    store: Store,
+    accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    tenant: TenantKey,
+    webhook: WebhookKey,
+    version: i64,
+    _directory: TempDir,
+}
+
+const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+impl Fixture {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+        let (store, accepted) = Store::open(&url).await.expect("opens");
+        let id = "t".parse().expect("a tenant id");
+        let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
+        let new = NewWebhook {
+            webhook_id: WebhookId::new(NOW, rand::random()),
+            consumer_group_id: Uuid::new_v4(),
+            spec: WebhookSpec {
+                name: "w".into(),
+                event_names: vec!["*".into()],
+                destination: HttpDestination { url: "http://127.0.0.1:1/".into(), ..Default::default() },
+                ..WebhookSpec::default()
+            },
+            attribution: Attribution::new(NOW, Actor::system()),
+        };
+        let webhook = store.create_webhook(tenant, new, None).await.expect("a webhook").key;
+        let version = store.config_since(tenant, 0).await.expect("read").version;
+        Self { store, accepted, tenant, webhook, version, _directory: directory }
+    }
+
+    fn event(&self, name: &str) -> NewEvent {
+        let event = Event {
+            event_id: EventId(Uuid::new_v4()),
+            event_name: name.into(),
+            ref_id: String::new(),
+            request_id: String::new(),
+            payload: "{}".into(),
+            occur_time: None,
+            ingest_time: NOW,
+            attributes: Default::default(),
+        };
+        NewEvent { event: Arc::new(event), targets: vec![(self.webhook, None)] }
+    }
+
+    async fn publish(&self, events: Vec<NewEvent>) -> Published {
+        self.store.publish(self.tenant, self.version, events).await.expect("published")
+    }
+
+    fn settlement(&self, event_key: EventKey, attempts_before: u32) -> Settlement {
+        Settlement {
+            tenant_key: self.tenant,
+            event_key,
+            webhook_key: self.webhook,
+            attempts_before,
+            attempt: None,
+            state: DeliveryState {
+                status: DeliveryStatus::Diverted,
+                end_time: Some(NOW),
+                ..DeliveryState::ACCEPTED
+            },
+            divert_reason: Some(DivertReason::Expired),
+            kind: ChangeKind::Settled,
+            time: NOW,
+        }
+    }
+
+    async fn positions(&self) -> Vec<i64> {
+        let page = self.store.journal_after(self.tenant, Position(0), 1_000).await.expect("read");
+        page.changes.iter().map(|change| change.position.0).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_data_in_a_shared_commit_fails_its_own_caller_alone() {
+    let fixture = Fixture::new().await;
+    let mut calls = JoinSet::new();
+    for i in 0..60 {
+        // The database refuses an event without a name.
+        let name = if i % 20 == 7 { "" } else { "a" };
+        let (store, event) = (fixture.store.clone(), fixture.event(name));
+        let (tenant, version) = (fixture.tenant, fixture.version);
+        calls.spawn(async move { (i, store.publish(tenant, version, vec![event]).await) });
+    }
+    while let Some(call) = calls.join_next().await {
+        let (i, outcome) = call.expect("no panic");
+        if i % 20 == 7 {
+            assert_eq!(outcome.expect_err("guilty").reason, Reason::Internal);
+        } else {
+            assert_eq!(outcome, Ok(Published::Stored(vec![true])));
+        }
+    }
+    assert_eq!(fixture.positions().await, (1..=57).collect::<Vec<_>>(), "no hole is left");
+}
+
+#[tokio::test]
+async fn an_id_that_is_there_already_adds_nothing() {
+    let mut fixture = Fixture::new().await;
+    let (first, second) = (fixture.event("a"), fixture.event("a"));
+    assert_eq!(fixture.publish(vec![first.clone()]).await, Published::Stored(vec![true]));
+    let again = vec![second.clone(), first, second];
+    assert_eq!(fixture.publish(again).await, Published::Stored(vec![true, false, false]));
+    assert_eq!(fixture.positions().await, [1, 2]);
+    let told: usize = [fixture.accepted.recv().await, fixture.accepted.recv().await]
+        .into_iter()
+        .flatten()
+        .map(|deliveries| deliveries.len())
+        .sum();
+    assert_eq!(told, 2, "the engine hears of what was added");
+}
+
+#[tokio::test]
+async fn what_was_matched_before_a_change_is_matched_again() {
+    let fixture = Fixture::new().await;
+    let stale = fixture.store.publish(fixture.tenant, fixture.version - 1, vec![fixture.event("a")]);
+    assert_eq!(stale.await, Ok(Published::StaleConfig));
+    assert!(fixture.positions().await.is_empty(), "nothing was stored");
+}
+
+#[tokio::test]
+async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
+    let mut fixture = Fixture::new().await;
+    fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
+    let deliveries = fixture.accepted.recv().await.expect("deliveries");
+    let late = fixture.settlement(deliveries[0].event_key, 3);
+    let good = fixture.settlement(deliveries[1].event_key, 0);
+    fixture.store.record(vec![late, good]).await.expect("recorded");
+    let page = fixture.store.journal_after(fixture.tenant, Position(2), 10).await.expect("read");
+    let settled: Vec<_> = page.changes.iter().map(|c| c.record.event.key).collect();
+    assert_eq!(settled, [deliveries[1].event_key]);
+    let waiting = fixture.store.waiting(fixture.webhook, Position(0), 10, usize::MAX).await;
+    let waiting = waiting.expect("read").deliveries;
+    assert_eq!(waiting.len(), 1, "the other one still waits");
+}
+
+#[tokio::test]
+async fn retention_keeps_what_is_not_settled() {
+    let mut fixture = Fixture::new().await;
+    fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
+    let deliveries = fixture.accepted.recv().await.expect("deliveries");
+    let settled = fixture.settlement(deliveries[0].event_key, 0);
+    fixture.store.record(vec![settled]).await.expect("recorded");
+    let cutoff = NOW.plus(Duration::from_secs(1));
+    let pruned = fixture.store.prune(fixture.tenant, cutoff, None, 100).await.expect("pruned");
+    assert_eq!((pruned.entries, pruned.events, pruned.next), (3, 1, None));
+    let waiting = fixture.store.waiting(fixture.webhook, Position(0), 10, usize::MAX).await;
+    assert_eq!(waiting.expect("read").deliveries.len(), 1);
+    let bounds = fixture.store.journal_bounds(fixture.tenant).await.expect("read");
+    assert_eq!((bounds.floor, bounds.head), (Position(3), Position(3)));
+}
+
+#[tokio::test]
+async fn journal_times_never_go_back_though_the_clock_does() {
+    let fixture = Fixture::new().await;
+    fixture.publish(vec![fixture.event("a")]).await;
+    let mut early = fixture.event("a");
+    let event = Arc::make_mut(&mut early.event);
+    event.ingest_time = NOW.minus(Duration::from_secs(60));
+    fixture.publish(vec![early]).await;
+    let page = fixture.store.journal_after(fixture.tenant, Position(0), 10).await.expect("read");
+    assert_eq!(page.changes.iter().map(|c| c.time).collect::<Vec<_>>(), [NOW, NOW]);
+    let before = |time| fixture.store.position_before(fixture.tenant, time);
+    assert_eq!(before(NOW).await, Ok(Position(0)));
+    assert_eq!(before(NOW.plus(Duration::from_micros(1))).await, Ok(Position(2)));
+}
+
+#[tokio::test]
+async fn a_second_server_does_not_get_the_database() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+    let first = Store::open(&url).await.expect("opens");
+    let refused = Store::open(&url).await.err().expect("refused");
+    assert!(refused.contains("another process serves"), "{refused}");
+    drop(first);
+}
