@@ -1,6 +1,7 @@
 //! Integration tests, one file per behaviour.
 
 mod crash;
+mod database_away;
 mod delivery;
 mod lanes;
 mod sender;

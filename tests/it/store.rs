@@ -13,9 +13,7 @@ use tidings::{
         time::Timestamp,
         webhook::{HttpDestination, WebhookSpec},
     },
-    store::{
-        DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store,
-    },
+    store::{DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
@@ -45,7 +43,10 @@ impl Fixture {
             spec: WebhookSpec {
                 name: "w".into(),
                 event_names: vec!["*".into()],
-                destination: HttpDestination { url: "http://127.0.0.1:1/".into(), ..Default::default() },
+                destination: HttpDestination {
+                    url: "http://127.0.0.1:1/".into(),
+                    ..Default::default()
+                },
                 ..WebhookSpec::default()
             },
             attribution: Attribution::new(NOW, Actor::system()),
@@ -138,7 +139,8 @@ async fn an_id_that_is_there_already_adds_nothing() {
 #[tokio::test]
 async fn what_was_matched_before_a_change_is_matched_again() {
     let fixture = Fixture::new().await;
-    let stale = fixture.store.publish(fixture.tenant, fixture.version - 1, vec![fixture.event("a")]);
+    let stale =
+        fixture.store.publish(fixture.tenant, fixture.version - 1, vec![fixture.event("a")]);
     assert_eq!(stale.await, Ok(Published::StaleConfig));
     assert!(fixture.positions().await.is_empty(), "nothing was stored");
 }

@@ -35,7 +35,27 @@ impl ServerProcess {
     }
 
     async fn spawn(database: &Path, listen: &str, fail_points: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        let command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        Self::run(command, database, listen, fail_points).await
+    }
+
+    /// Starts a server whose files cannot grow beyond so many KiB, as on a full disk.
+    pub(crate) async fn with_file_limit(database: &Path, kib: u32) -> Self {
+        let mut command = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_tidings")]);
+        Self::run(command, database, "127.0.0.1:0", "").await
+    }
+
+    /// Lets files grow again.
+    pub(crate) async fn lift_file_limit(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        assert!(status.await.expect("prlimit runs").success());
+    }
+
+    async fn run(mut command: Command, database: &Path, listen: &str, fail_points: &str) -> Self {
+        let mut child = command
             .args(["serve", "--dev", "--log", "error", "--listen", listen, "--database"])
             .arg(format!("sqlite:{}", database.display()))
             .env("FAILPOINTS", fail_points)

@@ -1,0 +1,95 @@
+//! A database that fails for a while: callers are told, no loop dies, nothing
+//! acknowledged is lost, and everything goes on afterwards.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sea_orm::{ConnectionTrait, Database};
+use tidings::grpc::proto::{
+    CreateWebhookRequest, PublishEventRequest, event_service_client::EventServiceClient,
+    webhook_service_client::WebhookServiceClient,
+};
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+
+use super::support::{
+    api::{event, webhook},
+    process::ServerProcess,
+    receiver::{Receiver, Reply},
+    server::TestServer,
+    tailing::reason,
+};
+
+fn request(payload: &str) -> PublishEventRequest {
+    PublishEventRequest { event: Some(event("a", payload)), ..Default::default() }
+}
+
+fn assert_unavailable(refused: &Status) {
+    assert_eq!(
+        (refused.code(), reason(refused).as_str()),
+        (Code::Unavailable, "STORE_UNAVAILABLE")
+    );
+}
+
+#[tokio::test]
+async fn a_locked_database_is_unavailable_and_comes_back() {
+    let server = TestServer::start().await;
+    let answers = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&answers);
+    let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
+    server.create(webhook("w", &receiver.url(), &["*"])).await;
+    server.publish(event("a", "{}")).await;
+    receiver.wait_for(1).await;
+
+    let url = format!("sqlite:{}", server.database().display());
+    let foreign = Database::connect(url).await.expect("connects");
+    foreign.execute_unprepared("BEGIN IMMEDIATE").await.expect("locks");
+    // The outcome of the attempt cannot be recorded now.
+    answers.close();
+    let refused = server.events().publish_event(request("{}")).await.expect_err("locked");
+    assert_unavailable(&refused);
+
+    foreign.execute_unprepared("ROLLBACK").await.expect("unlocks");
+    let mut tail = server.tail(super::support::tailing::earliest()).await.expect("a tail");
+    assert_eq!(tail.changes(2).await.len(), 2, "accepted, and settled once it could be");
+    server.publish(event("a", "{}")).await;
+    assert_eq!(tail.changes(2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_until_there_is_room() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = directory.path().join("tidings.db");
+    // Files may grow to two mebibytes, for now.
+    let server = ServerProcess::with_file_limit(&database, 2_048).await;
+    let receiver = Receiver::start().await;
+    let hook = webhook("w", &receiver.url(), &["*"]);
+    let create = CreateWebhookRequest { webhook: Some(hook), ..Default::default() };
+    let channel = server.channel();
+    WebhookServiceClient::new(channel.clone()).create_webhook(create).await.expect("a webhook");
+
+    let mut events = EventServiceClient::new(channel);
+    let payload = format!("{{\"filler\":\"{}\"}}", "x".repeat(50_000));
+    let mut acknowledged = HashSet::new();
+    let refused = loop {
+        match events.publish_event(request(&payload)).await {
+            Ok(response) => {
+                acknowledged.insert(response.into_inner().result.expect("a result").event_id);
+            }
+            Err(status) => break status,
+        }
+        assert!(acknowledged.len() < 200, "the disk never was full");
+    };
+    assert_unavailable(&refused);
+    assert!(!acknowledged.is_empty());
+
+    server.lift_file_limit().await;
+    let more = events.publish_event(request(&payload)).await.expect("there is room again");
+    acknowledged.insert(more.into_inner().result.expect("a result").event_id);
+    receiver
+        .wait_until("everything acknowledged arrived", |received| {
+            let ids: HashSet<_> =
+                received.iter().filter_map(|r| r.header("tidings-event-id")).collect();
+            acknowledged.iter().all(|id| ids.contains(id.as_str()))
+        })
+        .await;
+}
