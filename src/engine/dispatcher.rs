@@ -3,7 +3,7 @@
 //! recorder, reads to the loader. It never waits for any of them.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use super::{
     delivery::{Delivery, Outgoing},
     lane::{Lane, Room},
     lane_config::LaneConfig,
-    loader::{self, Load, Loaded},
+    loader::Loaded,
     recorder::{self, Outcome, Recorded},
     settle,
     tasks::Tasks,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{
-        error::{Error, Reason, Result},
+        error::Result,
         id::{EventKey, TenantId, WebhookKey},
         time::Timestamp,
         webhook::Webhook,
@@ -34,8 +34,7 @@ use crate::{
 
 /// Messages handled before the dispatcher looks at what can be done.
 const MESSAGES: usize = 512;
-/// A lane whose read failed, or whose outcome was refused, waits this long.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// A lane whose outcome was refused waits this long before it reads again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// What the dispatcher hears.
@@ -65,13 +64,13 @@ pub(super) struct Dispatcher {
     /// Lanes that may have a job to give, each once: they take turns.
     run_queue: VecDeque<WebhookKey>,
     /// Lanes that want to read, each once.
-    load_queue: VecDeque<WebhookKey>,
-    loads: usize,
-    timers: BTreeSet<(Timestamp, WebhookKey)>,
+    pub(super) load_queue: VecDeque<WebhookKey>,
+    pub(super) loads: usize,
+    pub(super) timers: BTreeSet<(Timestamp, WebhookKey)>,
     outcomes: Vec<Outcome>,
     recording: bool,
     in_flight: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
     draining: Option<oneshot::Sender<()>>,
 }
 
@@ -163,7 +162,7 @@ impl Dispatcher {
         }
     }
 
-    fn lane(&mut self, key: WebhookKey) -> &mut Lane {
+    pub(super) fn lane(&mut self, key: WebhookKey) -> &mut Lane {
         self.lanes.entry(key).or_insert_with(Lane::unread)
     }
 
@@ -215,7 +214,7 @@ impl Dispatcher {
     }
 
     /// How much more a lane may hold now.
-    fn room(&self, key: WebhookKey) -> Room {
+    pub(super) fn room(&self, key: WebhookKey) -> Room {
         let (count, bytes) = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
         let global = self.limits.total_bytes.saturating_sub(self.bytes);
         Room {
@@ -300,58 +299,6 @@ impl Dispatcher {
         }
     }
 
-    fn load_lanes(&mut self) {
-        while self.loads < loader::CONCURRENT_LOADS {
-            let Some(key) = self.load_queue.pop_front() else { return };
-            let now = self.clock.now();
-            let room = self.room(key);
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            lane.in_load_queue = false;
-            if !lane.wants_load(now, room) {
-                continue;
-            }
-            let due = lane.wants_due(now).then(|| lane.known_count());
-            let waiting = lane.wants_waiting();
-            let load = Load { lane: key, start: lane.begin_load(), now, room, waiting, due };
-            if due.is_some() {
-                // What becomes due from here on is noted beside what the load finds.
-                lane.next_due = None;
-            }
-            self.loads += 1;
-            loader::start(&self.tasks, self.store.clone(), load, self.inputs.clone());
-        }
-    }
-
-    fn loaded(&mut self, Loaded { load, result }: Loaded) {
-        self.loads -= 1;
-        let now = self.clock.now();
-        let Some(lane) = self.lanes.get_mut(&load.lane) else { return };
-        let left = lane.end_load(load.start);
-        let mut sla_due = None;
-        match (result, left) {
-            (Ok(found), Some(left)) => {
-                let mut added = 0;
-                sla_due = found.sla_due();
-                if let Some((deliveries, next)) = found.due {
-                    added += lane.add_due(deliveries, &left);
-                    lane.next_due = [lane.next_due, next].into_iter().flatten().min();
-                }
-                if let Some((deliveries, complete)) = found.waiting {
-                    added += lane.add_waiting(deliveries, &left, load.start, complete);
-                }
-                self.bytes += added;
-            }
-            // The lane has started over meanwhile and reads again.
-            (Ok(_), None) => {}
-            (Err(_), _) => {
-                lane.pause_loads(now.plus(AFTER_ERROR));
-                self.timers.insert((now.plus(AFTER_ERROR), load.lane));
-            }
-        }
-        self.note_sla(load.lane, sla_due);
-        self.touch(load.lane);
-    }
-
     fn finish(&mut self, finished: Finished) {
         let Finished { lane: key, delivery, attempt, worker } = finished;
         let Some(lane) = self.lanes.get_mut(&key) else { return };
@@ -395,40 +342,5 @@ impl Dispatcher {
 
     pub(super) fn set_timer(&mut self, at: Timestamp, key: WebhookKey) {
         self.timers.insert((at, key));
-    }
-
-    fn retry(
-        &mut self,
-        key: WebhookKey,
-        event: EventKey,
-        reply: oneshot::Sender<Result<Requeued>>,
-    ) {
-        let Entry::Occupied(mut lane) = self.lanes.entry(key) else {
-            let _ =
-                reply.send(Err(Error::new(Reason::EventLogNotFound, "no such delivery record")));
-            return;
-        };
-        let lane = lane.get_mut();
-        let Some(tenant) = lane.config.as_ref().map(|config| config.webhook.tenant_key) else {
-            let _ =
-                reply.send(Err(Error::new(Reason::EventLogNotFound, "no such delivery record")));
-            return;
-        };
-        match lane.hold(event) {
-            None => {
-                let message = "an attempt of this delivery is running";
-                let _ = reply.send(Err(Error::new(Reason::WebhookStateConflict, message)));
-            }
-            Some(freed) => {
-                self.bytes -= freed;
-                let (store, inputs) = (self.store.clone(), self.inputs.clone());
-                let now = self.clock.now();
-                self.tasks.spawn(async move {
-                    let result = store.requeue(tenant, event, key, now).await;
-                    let _ = inputs.send(Input::Requeued { lane: key, event });
-                    let _ = reply.send(result);
-                });
-            }
-        }
     }
 }

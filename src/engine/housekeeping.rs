@@ -1,18 +1,21 @@
 //! What lanes do beside delivering: they divert what waits when their webhook was
-//! stopped, and resume by themselves when a suspension ends.
+//! stopped, resume by themselves when a suspension ends, and put back what somebody
+//! asks for.
 
 use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
 
 use super::dispatcher::{Dispatcher, Input};
 use crate::{
     domain::{
         actor::Actor,
         error::{Error, Reason, Result},
-        id::WebhookKey,
+        id::{EventKey, WebhookKey},
         time::Timestamp,
         webhook::Webhook,
     },
-    store::Store,
+    store::{Requeued, Store},
 };
 
 /// Deliveries diverted in one transaction.
@@ -77,6 +80,38 @@ impl Dispatcher {
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         });
+    }
+
+    /// Puts a delivery back by hand, unless an attempt of it is running.
+    pub(super) fn retry(
+        &mut self,
+        key: WebhookKey,
+        event: EventKey,
+        reply: oneshot::Sender<Result<Requeued>>,
+    ) {
+        // A caller that went away meanwhile misses the answer.
+        let refuse = |reply: oneshot::Sender<_>, error: Error| drop(reply.send(Err(error)));
+        let lane = self.lanes.get_mut(&key);
+        let known = lane.and_then(|lane| Some((lane.config.as_ref()?.webhook.tenant_key, lane)));
+        let Some((tenant, lane)) = known else {
+            return refuse(reply, Error::overloaded("the lanes are still being taken up"));
+        };
+        match lane.hold(event) {
+            None => {
+                let message = "an attempt of this delivery is running";
+                refuse(reply, Error::new(Reason::WebhookStateConflict, message));
+            }
+            Some(freed) => {
+                self.bytes -= freed;
+                let (store, inputs) = (self.store.clone(), self.inputs.clone());
+                let now = self.clock.now();
+                self.tasks.spawn(async move {
+                    let result = store.requeue(tenant, event, key, now).await;
+                    let _ = inputs.send(Input::Requeued { lane: key, event });
+                    let _ = reply.send(result);
+                });
+            }
+        }
     }
 }
 

@@ -320,3 +320,7 @@ impl Lane {
         bytes
     }
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

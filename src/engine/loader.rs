@@ -1,10 +1,12 @@
 //! Reading what lanes have in the database, a few lanes at a time.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use super::{
     delivery::Delivery,
-    dispatcher::Input,
+    dispatcher::{Dispatcher, Input},
     lane::{LoadStart, Room},
     tasks::Tasks,
 };
@@ -14,9 +16,11 @@ use crate::{
 };
 
 /// Lanes that are read at once.
-pub(super) const CONCURRENT_LOADS: usize = 2;
+const CONCURRENT_LOADS: usize = 2;
 /// Deliveries of one kind that one load reads.
 const PAGE: usize = 256;
+/// A lane whose read failed waits this long.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// What a lane wants read.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +60,64 @@ impl Found {
     }
 }
 
+impl Dispatcher {
+    /// Starts as many reads as may run at once.
+    pub(super) fn load_lanes(&mut self) {
+        while self.loads < CONCURRENT_LOADS {
+            let Some(key) = self.load_queue.pop_front() else { return };
+            let now = self.clock.now();
+            let room = self.room(key);
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            lane.in_load_queue = false;
+            if !lane.wants_load(now, room) {
+                continue;
+            }
+            let due = lane.wants_due(now).then(|| lane.known_count());
+            let waiting = lane.wants_waiting();
+            let load = Load { lane: key, start: lane.begin_load(), now, room, waiting, due };
+            if due.is_some() {
+                // What becomes due from here on is noted beside what the load finds.
+                lane.next_due = None;
+            }
+            self.loads += 1;
+            start(&self.tasks, self.store.clone(), load, self.inputs.clone());
+        }
+    }
+
+    /// Takes over what a read brought.
+    pub(super) fn loaded(&mut self, Loaded { load, result }: Loaded) {
+        self.loads -= 1;
+        let now = self.clock.now();
+        let Some(lane) = self.lanes.get_mut(&load.lane) else { return };
+        let left = lane.end_load(load.start);
+        let mut sla_due = None;
+        match (result, left) {
+            (Ok(found), Some(left)) => {
+                let mut added = 0;
+                sla_due = found.sla_due();
+                if let Some((deliveries, next)) = found.due {
+                    added += lane.add_due(deliveries, &left);
+                    lane.next_due = [lane.next_due, next].into_iter().flatten().min();
+                }
+                if let Some((deliveries, complete)) = found.waiting {
+                    added += lane.add_waiting(deliveries, &left, load.start, complete);
+                }
+                self.bytes += added;
+            }
+            // The lane has started over meanwhile and reads again.
+            (Ok(_), None) => {}
+            (Err(_), _) => {
+                lane.pause_loads(now.plus(AFTER_ERROR));
+                self.set_timer(now.plus(AFTER_ERROR), load.lane);
+            }
+        }
+        self.note_sla(load.lane, sla_due);
+        self.touch(load.lane);
+    }
+}
+
 /// Starts to read; the answer comes as a message.
-pub(super) fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
+fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
     tasks.spawn(async move {
         let result = read(&store, load).await;
         let _ = answer.send(Input::Loaded(Loaded { load, result }));

@@ -110,7 +110,7 @@ impl Engine {
     /// # Errors
     ///
     /// `WEBHOOK_STATE_CONFLICT` while one is running, `EVENT_LOG_NOT_FOUND`,
-    /// `STORE_UNAVAILABLE`.
+    /// `OVERLOADED` right after the start, `STORE_UNAVAILABLE`.
     pub async fn retry(&self, lane: WebhookKey, event: EventKey) -> Result<Requeued> {
         let (reply, answer) = oneshot::channel();
         let _ = self.inputs.send(Input::Retry { lane, event, reply });

@@ -1,0 +1,165 @@
+//! Lanes against a model of the database: whatever the order of commits, their
+//! news, reads and attempts, each delivery is taken once, in order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    domain::{
+        actor::{Actor, Attribution},
+        delivery::DeliveryState,
+        event::Event,
+        id::{EventId, TenantKey, WebhookId, WebhookKey},
+        webhook::{Webhook, WebhookSpec},
+    },
+    engine::delivery::Outgoing,
+};
+
+const ROOM: usize = 4;
+const PAGE: usize = 3;
+
+fn delivery(n: i64) -> Delivery {
+    let event = Event {
+        event_id: EventId(uuid::Uuid::from_u128(n.unsigned_abs().into())),
+        event_name: "a".into(),
+        ref_id: String::new(),
+        request_id: String::new(),
+        payload: "{}".into(),
+        occur_time: None,
+        ingest_time: Timestamp::default(),
+        attributes: BTreeMap::new(),
+    };
+    Delivery {
+        event_key: EventKey(n),
+        position: Position(n),
+        outgoing: Outgoing::new(Arc::new(event)),
+        state: DeliveryState::ACCEPTED,
+        sla_due_time: None,
+    }
+}
+
+fn open_lane() -> Lane {
+    let webhook = Webhook {
+        key: WebhookKey(1),
+        tenant_key: TenantKey(1),
+        webhook_id: WebhookId::new(Timestamp::default(), [0; 8]),
+        number: 1,
+        consumer_group_id: uuid::Uuid::nil(),
+        spec: WebhookSpec { max_allowed_connections: 2, ..WebhookSpec::default() },
+        suspension: None,
+        holds: Vec::new(),
+        version: 1,
+        attribution: Attribution::new(Timestamp::default(), Actor::default()),
+        delete_time: None,
+    };
+    let tenant = "t".parse().expect("a tenant id");
+    let config = LaneConfig::new(tenant, Arc::new(webhook), std::time::Duration::from_secs(1));
+    Lane { config: Some(Arc::new(config)), ..Lane::unread() }
+}
+
+/// A lane, the rows that wait in the database, and what is under way between them.
+struct Model {
+    lane: Lane,
+    committed: i64,
+    rows: Vec<i64>,
+    /// Commits that the lane has not been told of yet.
+    news: VecDeque<i64>,
+    /// A read under way: what it found, whether that was all.
+    load: Option<(LoadStart, Vec<i64>, bool)>,
+    in_flight: Vec<(i64, usize)>,
+    taken: Vec<i64>,
+}
+
+impl Model {
+    fn room(&self) -> Room {
+        Room { deliveries: ROOM.saturating_sub(self.lane.known_count()), bytes: 1 << 20 }
+    }
+
+    fn commit(&mut self) {
+        self.committed += 1;
+        self.rows.push(self.committed);
+        self.news.push_back(self.committed);
+    }
+
+    fn tell(&mut self) {
+        let room = self.room();
+        if let Some(n) = self.news.pop_front() {
+            self.lane.accept(delivery(n), room);
+        }
+    }
+
+    fn begin_load(&mut self) {
+        if self.load.is_some() || !self.lane.wants_load(Timestamp::default(), self.room()) {
+            return;
+        }
+        let start = self.lane.begin_load();
+        self.lane.next_due = None;
+        let limit = self.room().deliveries.clamp(1, PAGE);
+        let after = self.rows.iter().copied().filter(|n| *n > start.cursor.0);
+        let found: Vec<i64> = after.take(limit).collect();
+        let complete = found.len() < limit;
+        self.load = Some((start, found, complete));
+    }
+
+    fn end_load(&mut self) {
+        let Some((start, found, complete)) = self.load.take() else { return };
+        let Some(left) = self.lane.end_load(start) else { return };
+        self.lane.add_waiting(found.into_iter().map(delivery).collect(), &left, start, complete);
+    }
+
+    fn attempt(&mut self) {
+        if self.lane.can_run()
+            && let Some(delivery) = self.lane.take()
+        {
+            self.taken.push(delivery.event_key.0);
+            self.in_flight.push((delivery.event_key.0, delivery.bytes()));
+        }
+    }
+
+    fn record(&mut self) {
+        if !self.in_flight.is_empty() {
+            let (n, bytes) = self.in_flight.remove(0);
+            self.rows.retain(|row| *row != n);
+            self.lane.release(EventKey(n), bytes, None);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_delivery_is_taken_once_and_in_order(steps in prop::collection::vec(0u8..6, 0..400)) {
+        let mut model = Model {
+            lane: open_lane(),
+            committed: 0,
+            rows: Vec::new(),
+            news: VecDeque::new(),
+            load: None,
+            in_flight: Vec::new(),
+            taken: Vec::new(),
+        };
+        let act = |model: &mut Model, step| match step {
+            0 => model.commit(),
+            1 => model.tell(),
+            2 => model.begin_load(),
+            3 => model.end_load(),
+            4 => model.attempt(),
+            _ => model.record(),
+        };
+        for step in steps {
+            act(&mut model, step);
+            prop_assert!(model.lane.known_count() <= ROOM.max(1));
+            prop_assert!(model.in_flight.len() <= 2);
+        }
+        // Whatever was under way, going on without new commits ends with everything taken.
+        for _ in 0..model.committed * 8 + 8 {
+            for step in 1..6 {
+                act(&mut model, step);
+            }
+        }
+        prop_assert_eq!(&model.taken, &(1..=model.committed).collect::<Vec<_>>());
+        prop_assert!(model.rows.is_empty());
+        prop_assert_eq!((model.lane.known_count(), model.lane.bytes()), (0, 0));
+    }
+}
