@@ -32,6 +32,17 @@ pub(super) fn after_attempt(
             transition => transition,
         }
     };
+    if !matches!(transition, Transition::Succeed) {
+        tracing::debug!(
+            tenant = %lane.tenant,
+            webhook = %lane.webhook.webhook_id,
+            event = %delivery.outgoing.event.event_id,
+            attempt = attempt.number,
+            error = attempt.summary.error,
+            ?transition,
+            "attempt failed"
+        );
+    }
     let (kind, status, due_time, divert_reason) = match transition {
         Transition::Succeed => (ChangeKind::Settled, DeliveryStatus::Succeeded, None, None),
         Transition::Retry(wait) => {

@@ -92,7 +92,8 @@ impl Server {
     ///
     /// In words for an operator.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let Self { listener, services, engine, store, clock, draining, config, .. } = self;
+        let Self { listener, address, services, engine, store, clock, draining, config } = self;
+        tracing::info!(%address, database = config.database, dev = config.dev, "serving");
         let lanes = tokio::spawn(take_up_lanes(store.clone(), engine.clone()));
         let pruner = Pruner::new(store, clock, config.retention);
         let pruner = tokio::spawn(pruner.run());
@@ -128,6 +129,7 @@ impl Server {
             tokio::time::timeout(config.drain_grace, served),
             engine.drain(config.drain_grace)
         );
+        tracing::info!("stopped");
         // Calls that did not end in time are cut off.
         served.unwrap_or(Ok(()))
     }

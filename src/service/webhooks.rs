@@ -345,6 +345,14 @@ impl Webhooks {
 
     /// Tells the index and the lane before the caller hears of it.
     async fn tell(&self, scope: &Scope, webhook: Webhook) -> Result<Arc<Webhook>> {
+        tracing::info!(
+            tenant = %scope.tenant_id,
+            webhook = %webhook.webhook_id,
+            version = webhook.version,
+            state = ?webhook.state(),
+            deleted = webhook.delete_time.is_some(),
+            "webhook written"
+        );
         let webhook = Arc::new(webhook);
         self.engine.configure(scope.tenant_id.clone(), Arc::clone(&webhook));
         scope.config.refresh(&self.store).await?;
