@@ -30,6 +30,8 @@ pub const URL_BYTES: usize = 2_048;
 pub const LABELS: usize = 64;
 /// Waits of a written-out retry schedule.
 pub const SCHEDULE_STEPS: usize = 50;
+/// Classes of failures that a policy names.
+pub const RETRY_ON: usize = 50;
 /// Retries of one delivery.
 pub const MAX_RETRIES: u32 = 1_000;
 /// Deliveries in flight at once to one webhook, at most.

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod log_filter;
 pub mod notification;
 pub mod retry;
+pub mod retry_after;
 pub mod schema;
 pub mod subscription;
 pub mod tail;

@@ -1,6 +1,6 @@
 //! What becomes of a delivery after an attempt: decided here, acted on elsewhere.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct RetryPolicy {
     pub jitter: Option<f64>,
     /// Give up this long after ingestion, time under suspension not counted.
     pub max_age: Option<Duration>,
+    /// Which failures are retried; empty means [`DEFAULT_RETRY_ON`].
+    #[serde(default)]
+    pub retry_on: Vec<FailureClass>,
 }
 
 /// The waits between attempts.
@@ -41,7 +44,13 @@ pub enum Waits {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_retries: None, waits: Waits::Default, jitter: None, max_age: None }
+        Self {
+            max_retries: None,
+            waits: Waits::Default,
+            jitter: None,
+            max_age: None,
+            retry_on: Vec::new(),
+        }
     }
 }
 
@@ -103,6 +112,61 @@ impl RetryPolicy {
     }
 }
 
+/// A class of failures, written as `409`, `5xx`, `timeout` or `connection`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum FailureClass {
+    /// Answers of this status.
+    Status(u16),
+    /// Answers whose status has these hundreds.
+    StatusClass(u8),
+    /// No answer in time.
+    Timeout,
+    /// DNS, connect, reset or TLS.
+    Connection,
+}
+
+impl FromStr for FailureClass {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.as_bytes() {
+            b"timeout" => Ok(Self::Timeout),
+            b"connection" => Ok(Self::Connection),
+            [hundreds @ b'1'..=b'5', b'x', b'x'] => Ok(Self::StatusClass(hundreds - b'0')),
+            [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
+                text.parse().map(Self::Status).map_err(|_| "is no status")
+            }
+            _ => Err("must be a status such as 409, a class such as 5xx, timeout or connection"),
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::StatusClass(hundreds) => write!(f, "{hundreds}xx"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Connection => f.write_str("connection"),
+        }
+    }
+}
+
+impl TryFrom<String> for FailureClass {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<FailureClass> for String {
+    fn from(class: FailureClass) -> Self {
+        class.to_string()
+    }
+}
+
 /// How an attempt ended, as far as the decision needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -112,18 +176,40 @@ pub struct Ending {
     pub http_status: u16,
 }
 
+/// What is retried where a policy does not say: 408, 429, 5xx, timeouts and
+/// connections that fail.
+pub const DEFAULT_RETRY_ON: [FailureClass; 5] = [
+    FailureClass::Status(408),
+    FailureClass::Status(429),
+    FailureClass::StatusClass(5),
+    FailureClass::Timeout,
+    FailureClass::Connection,
+];
+
 impl Ending {
-    /// Whether this failure is worth another attempt: 408, 429, 5xx, timeouts and
-    /// connections that fail.
-    fn is_retryable(self) -> bool {
-        match self.outcome {
-            AttemptOutcome::Success | AttemptOutcome::ForbiddenDestination => false,
-            AttemptOutcome::HttpError => matches!(self.http_status, 408 | 429 | 500..=599),
-            AttemptOutcome::Timeout
-            | AttemptOutcome::ConnectionError
-            | AttemptOutcome::TlsError
-            | AttemptOutcome::Interrupted => true,
+    fn is_of(self, class: FailureClass) -> bool {
+        match (self.outcome, class) {
+            (AttemptOutcome::HttpError, FailureClass::Status(status)) => self.http_status == status,
+            (AttemptOutcome::HttpError, FailureClass::StatusClass(hundreds)) => {
+                self.http_status / 100 == u16::from(hundreds)
+            }
+            (AttemptOutcome::Timeout, FailureClass::Timeout) => true,
+            (
+                AttemptOutcome::ConnectionError | AttemptOutcome::TlsError,
+                FailureClass::Connection,
+            ) => true,
+            // The server stopped in the middle: that says nothing of the destination.
+            (AttemptOutcome::Interrupted, _) => true,
+            _ => false,
         }
+    }
+
+    fn is_retried_by(self, policy: &RetryPolicy) -> bool {
+        let classes = match &policy.retry_on[..] {
+            [] => &DEFAULT_RETRY_ON,
+            chosen => chosen,
+        };
+        classes.iter().any(|class| self.is_of(*class))
     }
 }
 
@@ -139,21 +225,24 @@ pub enum Transition {
 }
 
 /// Decides after attempt number `attempt` (from 1) of a delivery that is `age`
-/// old, suspensions not counted. `chance` is a random number in 0..1.
+/// old, suspensions not counted. The destination may ask for a longer wait by
+/// `retry_after`, never for a shorter one. `chance` is a random number in 0..1.
 pub fn decide(
     policy: &RetryPolicy,
     ending: Ending,
     attempt: u32,
     age: Duration,
+    retry_after: Option<Duration>,
     chance: f64,
 ) -> Transition {
     if ending.outcome == AttemptOutcome::Success {
         return Transition::Succeed;
     }
-    if !ending.is_retryable() {
+    if !ending.is_retried_by(policy) {
         return Transition::Divert(DivertReason::Rejected);
     }
-    match policy.wait(attempt, chance) {
+    let wait = policy.wait(attempt, chance).map(|wait| wait.max(retry_after.unwrap_or_default()));
+    match wait {
         None => Transition::Divert(DivertReason::RetriesExhausted),
         // A retry that could only come too late is not waited for.
         Some(wait) if age.saturating_add(wait) > policy.max_age() => {
@@ -173,9 +262,11 @@ mod tests {
 
     fn waits(policy: &RetryPolicy, chance: f64) -> Vec<u64> {
         (1..)
-            .map_while(|attempt| match decide(policy, FAILED, attempt, Duration::ZERO, chance) {
-                Transition::Retry(wait) => Some(wait.as_secs()),
-                _ => None,
+            .map_while(|attempt| {
+                match decide(policy, FAILED, attempt, Duration::ZERO, None, chance) {
+                    Transition::Retry(wait) => Some(wait.as_secs()),
+                    _ => None,
+                }
             })
             .take(20)
             .collect()
@@ -217,15 +308,51 @@ mod tests {
         assert_eq!(grown[..4], [10, 20, 40, 80]);
         assert_eq!(grown[19], 3_600);
         policy.max_age = Some(Duration::from_secs(100));
-        let late = decide(&policy, FAILED, 2, Duration::from_secs(90), 0.0);
+        let late = decide(&policy, FAILED, 2, Duration::from_secs(90), None, 0.0);
         assert_eq!(late, Transition::Divert(DivertReason::Expired));
+    }
+
+    #[test]
+    fn retry_after_lengthens_a_wait_and_never_shortens_it() {
+        let policy = RetryPolicy { jitter: Some(0.0), ..RetryPolicy::default() };
+        let after = |asked| decide(&policy, FAILED, 1, Duration::ZERO, Some(asked), 0.0);
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(100));
+        assert_eq!(after(short), Transition::Retry(Duration::from_secs(5)));
+        assert_eq!(after(long), Transition::Retry(long));
+        let policy = RetryPolicy { max_age: Some(long), ..policy };
+        let late = decide(&policy, FAILED, 1, short, Some(long), 0.0);
+        assert_eq!(late, Transition::Divert(DivertReason::Expired));
+    }
+
+    #[test]
+    fn a_policy_chooses_which_failures_are_retried() {
+        let retry_on = ["409", "3xx", "timeout"].map(|text| text.parse().expect("a class"));
+        let policy = RetryPolicy { retry_on: retry_on.to_vec(), ..RetryPolicy::default() };
+        let retried = |outcome, http_status| Ending { outcome, http_status }.is_retried_by(&policy);
+        assert!(retried(AttemptOutcome::HttpError, 409) && retried(AttemptOutcome::HttpError, 302));
+        assert!(retried(AttemptOutcome::Timeout, 0));
+        assert!(
+            !retried(AttemptOutcome::HttpError, 503)
+                && !retried(AttemptOutcome::ConnectionError, 0)
+        );
+    }
+
+    #[test]
+    fn classes_of_failures_are_written_as_they_are_read() {
+        for text in ["408", "599", "100", "4xx", "1xx", "5xx", "timeout", "connection"] {
+            let class: FailureClass = text.parse().expect(text);
+            assert_eq!(class.to_string(), text);
+        }
+        for bad in ["", "99", "600", "0xx", "6xx", "xx", "5XX", "Timeout", "4x", "+408", "0408"] {
+            assert!(bad.parse::<FailureClass>().is_err(), "{bad}");
+        }
     }
 
     #[test]
     fn only_failures_that_may_pass_are_retried() {
         let policy = RetryPolicy::default();
         let after = |outcome, http_status| {
-            decide(&policy, Ending { outcome, http_status }, 1, Duration::ZERO, 0.0)
+            decide(&policy, Ending { outcome, http_status }, 1, Duration::ZERO, None, 0.0)
         };
         for status in [408, 429, 500, 503, 599] {
             assert!(matches!(after(AttemptOutcome::HttpError, status), Transition::Retry(_)));

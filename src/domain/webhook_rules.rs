@@ -149,6 +149,10 @@ impl retry::RetryPolicy {
                 }
             }
         }
+        if self.retry_on.len() > limits::RETRY_ON {
+            let message = format!("must have at most {} classes", limits::RETRY_ON);
+            faults.invalid(at("retry_on"), message);
+        }
         if self.jitter.is_some_and(|jitter| !(0.0..=1.0).contains(&jitter)) {
             faults.invalid(at("jitter"), "must be 0 to 1");
         }

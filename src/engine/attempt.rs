@@ -1,15 +1,26 @@
 //! One attempt: the request as it goes out, and what is kept of its end.
 
-use http::{HeaderName, HeaderValue};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, header};
 
 use super::{clock::Clock, delivery::Delivery, lane_config::LaneConfig};
 use crate::{
     domain::{
         delivery::{Attempt, AttemptOutcome, AttemptSummary},
         notification::{EventIdentity, event_headers},
+        retry_after,
+        time::Timestamp,
     },
     sender::{Answer, Connection, Failure, FailureKind, Request},
 };
+
+/// An attempt that was made.
+pub(super) struct Attempted {
+    pub(super) attempt: Attempt,
+    /// The pause that the destination asked for with a failure.
+    pub(super) retry_after: Option<Duration>,
+}
 
 /// Makes attempt number `number` of a delivery.
 pub(super) async fn attempt(
@@ -18,7 +29,7 @@ pub(super) async fn attempt(
     delivery: &Delivery,
     number: u32,
     clock: &dyn Clock,
-) -> Attempt {
+) -> Attempted {
     let start_time = clock.now();
     let result = match &lane.target {
         Some(target) => {
@@ -28,18 +39,31 @@ pub(super) async fn attempt(
         None => Err(Failure {
             kind: FailureKind::Connection,
             message: "the URL cannot be used".to_owned(),
-            time_taken: std::time::Duration::ZERO,
+            time_taken: Duration::ZERO,
         }),
     };
+    let end_time = clock.now().max(start_time);
+    let retry_after = result.as_ref().ok().and_then(|answer| asked_pause(answer, end_time));
     let (summary, body_excerpt) = summary(result);
-    Attempt {
+    let attempt = Attempt {
         number,
         start_time,
-        end_time: clock.now().max(start_time),
+        end_time,
         summary,
         body_excerpt,
         webhook_version: lane.webhook.version,
-    }
+    };
+    Attempted { attempt, retry_after }
+}
+
+fn asked_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let failed = !is_success(answer);
+    let header = answer.headers.get(header::RETRY_AFTER).filter(|_| failed)?;
+    retry_after::parse(header.to_str().ok()?, now)
+}
+
+fn is_success(answer: &Answer) -> bool {
+    (200..300).contains(&answer.status)
 }
 
 fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
@@ -64,7 +88,7 @@ fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
 fn summary(result: Result<Answer, Failure>) -> (AttemptSummary, String) {
     match result {
         Ok(answer) => {
-            let success = (200..300).contains(&answer.status);
+            let success = is_success(&answer);
             let summary = AttemptSummary {
                 outcome: if success { AttemptOutcome::Success } else { AttemptOutcome::HttpError },
                 http_status: answer.status,

@@ -34,6 +34,8 @@ use crate::{
 
 /// Messages handled before the dispatcher looks at what can be done.
 const MESSAGES: usize = 512;
+/// What a destination answers that does not exist any more.
+const GONE: u16 = 410;
 /// A lane whose outcome was refused waits this long before it reads again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
@@ -170,8 +172,11 @@ impl Dispatcher {
         let key = webhook.key;
         let timeout = self.default_timeout;
         let lane = self.lane(key);
+        // Whatever it says, it is what was decided.
+        lane.suspending = false;
         let known = lane.config.as_ref().map(|config| config.webhook.version);
         if known.is_some_and(|known| known >= webhook.version) {
+            self.touch(key);
             return;
         }
         let was_taking = lane.config.as_ref().is_none_or(|config| config.webhook.takes_events());
@@ -228,7 +233,7 @@ impl Dispatcher {
         let now = self.clock.now();
         let room = self.room(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.can_run() && !lane.in_run_queue {
+        if lane.can_run(now) && !lane.in_run_queue {
             lane.in_run_queue = true;
             self.run_queue.push_back(key);
         }
@@ -263,18 +268,18 @@ impl Dispatcher {
             let Some(key) = self.run_queue.pop_front() else { return };
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             lane.in_run_queue = false;
-            if !lane.can_run() {
+            let now = self.clock.now();
+            if !lane.can_run(now) {
                 continue;
             }
             let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take()) else {
                 continue;
             };
-            if lane.can_run() {
+            if lane.can_run(now) {
                 lane.in_run_queue = true;
                 self.run_queue.push_back(key);
             }
             self.in_flight += 1;
-            let now = self.clock.now();
             if let Some(outcome) = settle::expired(&config, &delivery, now) {
                 self.outcomes.push(outcome);
             } else {
@@ -300,12 +305,21 @@ impl Dispatcher {
     }
 
     fn finish(&mut self, finished: Finished) {
-        let Finished { lane: key, delivery, attempt, worker } = finished;
+        let Finished { lane: key, delivery, attempted, worker } = finished;
+        let (now, chance) = (self.clock.now(), rand::random::<f64>());
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.idle_workers.push(worker);
         let Some(config) = lane.config.clone() else { return };
-        let (now, chance) = (self.clock.now(), rand::random::<f64>());
-        self.outcomes.push(settle::after_attempt(&config, delivery, attempt, now, chance));
+        if let Some(pause) = attempted.retry_after {
+            // Asked for by one answer, it holds for the whole destination.
+            let until = now.plus(pause);
+            lane.pause(until);
+            self.timers.insert((until, key));
+        }
+        if attempted.attempt.summary.http_status == GONE {
+            self.suspend_gone(key);
+        }
+        self.outcomes.push(settle::after_attempt(&config, delivery, attempted, now, chance));
     }
 
     fn recorded(&mut self, recorded: Vec<Recorded>) {

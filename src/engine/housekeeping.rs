@@ -6,14 +6,17 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
-use super::dispatcher::{Dispatcher, Input};
+use super::{
+    clock::Clock,
+    dispatcher::{Dispatcher, Input},
+};
 use crate::{
     domain::{
         actor::Actor,
         error::{Error, Reason, Result},
         id::{EventKey, WebhookKey},
         time::Timestamp,
-        webhook::Webhook,
+        webhook::{Suspension, SuspensionCause, Webhook},
     },
     store::{Requeued, Store},
 };
@@ -65,19 +68,54 @@ impl Dispatcher {
         if due.is_none_or(|due| due > now) {
             return;
         }
-        let (store, inputs, tenant) =
-            (self.store.clone(), self.inputs.clone(), config.tenant.clone());
-        let webhook = Arc::clone(&config.webhook);
+        self.change(key, move |webhook| {
+            let still = webhook.suspension.as_ref().and_then(|s| s.resume_time);
+            if still.is_some_and(|due| due <= now) {
+                webhook.lift_suspension(now);
+            }
+        });
+    }
+
+    /// Suspends a webhook whose destination says that it is gone. What waits stays.
+    pub(super) fn suspend_gone(&mut self, key: WebhookKey) {
+        let now = self.clock.now();
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        // Closed at once; what is decided is read back with the webhook's next version.
+        lane.suspending = true;
+        self.change(key, move |webhook| {
+            if webhook.suspension.is_none() {
+                webhook.suspension = Some(Suspension {
+                    suspend_time: now,
+                    cause: SuspensionCause::Gone,
+                    message: "the destination answered 410 Gone".to_owned(),
+                    resume_time: None,
+                });
+            }
+        });
+    }
+
+    /// Changes a webhook on the service's own account, and tells the lane.
+    fn change(&self, key: WebhookKey, change: impl Fn(&mut Webhook) + Send + Sync + 'static) {
+        let Some(config) = self.lanes.get(&key).and_then(|lane| lane.config.clone()) else {
+            return;
+        };
+        let (store, inputs, clock) =
+            (self.store.clone(), self.inputs.clone(), Arc::clone(&self.clock));
         self.tasks.spawn(async move {
-            // Whoever changed the webhook first has told the lane of it.
-            while let Err(error) = resume(&store, &webhook, now).await.map(|resumed| {
-                let _ = inputs
-                    .send(Input::Configured { tenant: tenant.clone(), webhook: Arc::new(resumed) });
-            }) {
-                if error.reason == Reason::EtagMismatch {
-                    return;
+            loop {
+                let changed = changed(&store, key, &change, &*clock).await;
+                match changed {
+                    Ok(Some(webhook)) => {
+                        let tenant = config.tenant.clone();
+                        let webhook = Arc::new(webhook);
+                        let _ = inputs.send(Input::Configured { tenant, webhook });
+                        return;
+                    }
+                    Ok(None) => return,
+                    // Somebody else was faster: what they made of it is looked at again.
+                    Err(error) if error.reason == Reason::EtagMismatch => {}
+                    Err(_) => tokio::time::sleep(AFTER_ERROR).await,
                 }
-                tokio::time::sleep(AFTER_ERROR).await;
             }
         });
     }
@@ -115,13 +153,21 @@ impl Dispatcher {
     }
 }
 
-async fn resume(
+/// The webhook after the change, or as it is where there is nothing to change.
+async fn changed(
     store: &Store,
-    webhook: &Webhook,
-    now: Timestamp,
-) -> std::result::Result<Webhook, Error> {
-    let mut resumed = webhook.clone();
-    resumed.lift_suspension(now);
-    resumed.attribution = resumed.attribution.changed(now, Actor::system());
-    store.update_webhook(webhook, resumed).await
+    key: WebhookKey,
+    change: &(impl Fn(&mut Webhook) + Sync),
+    clock: &dyn Clock,
+) -> Result<Option<Webhook>> {
+    let Some(current) = store.webhook(key).await?.filter(|w| w.delete_time.is_none()) else {
+        return Ok(None);
+    };
+    let mut next = current.clone();
+    change(&mut next);
+    if next == current {
+        return Ok(Some(current));
+    }
+    next.attribution = current.attribution.changed(clock.now(), Actor::system());
+    store.update_webhook(&current, next).await.map(Some)
 }

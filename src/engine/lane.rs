@@ -52,10 +52,14 @@ pub(super) struct Lane {
     /// read as it was before.
     left_during_load: Option<HashSet<EventKey>>,
     pub(super) diverting: bool,
+    /// Set while the webhook is about to be suspended.
+    pub(super) suspending: bool,
     pub(super) in_run_queue: bool,
     pub(super) in_load_queue: bool,
     last_was_retry: bool,
     pub(super) idle_workers: Vec<Worker>,
+    /// Not before this time is an attempt made: the destination asked for a pause.
+    paused_until: Timestamp,
     /// Not before this time is the database read again, after an error.
     loads_from: Timestamp,
     pub(super) sla: SlaWatch,
@@ -85,7 +89,7 @@ impl Lane {
 
     /// Whether attempts may be made.
     pub(super) fn is_open(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.is_open())
+        !self.suspending && self.config.as_ref().is_some_and(|config| config.is_open())
     }
 
     pub(super) fn known_count(&self) -> usize {
@@ -132,11 +136,16 @@ impl Lane {
         !self.waiting.is_empty() || !self.due.is_empty()
     }
 
+    /// Holds all attempts back until `at`, for the whole lane.
+    pub(super) fn pause(&mut self, at: Timestamp) {
+        self.paused_until = self.paused_until.max(at);
+    }
+
     /// Whether a job can be taken now.
-    pub(super) fn can_run(&self) -> bool {
+    pub(super) fn can_run(&self, now: Timestamp) -> bool {
         let limit =
             self.config.as_ref().map_or(0, |c| c.webhook.spec.max_allowed_connections as usize);
-        self.in_flight < limit && self.has_ready() && self.is_open()
+        self.in_flight < limit && self.has_ready() && self.is_open() && self.paused_until <= now
     }
 
     /// Takes the next delivery to be attempted. First attempts and retries take

@@ -110,7 +110,7 @@ impl Model {
     }
 
     fn attempt(&mut self) {
-        if self.lane.can_run()
+        if self.lane.can_run(Timestamp::default())
             && let Some(delivery) = self.lane.take()
         {
             self.taken.push(delivery.event_key.0);

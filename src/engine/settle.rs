@@ -1,6 +1,6 @@
 //! From an attempt to the delivery's new state: the domain decides, this applies it.
 
-use super::{delivery::Delivery, lane_config::LaneConfig, recorder::Outcome};
+use super::{attempt::Attempted, delivery::Delivery, lane_config::LaneConfig, recorder::Outcome};
 use crate::{
     domain::{
         delivery::{Attempt, ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn after_attempt(
     lane: &LaneConfig,
     delivery: Delivery,
-    attempt: Attempt,
+    Attempted { attempt, retry_after }: Attempted,
     now: Timestamp,
     chance: f64,
 ) -> Outcome {
@@ -25,7 +25,7 @@ pub(super) fn after_attempt(
         // One more attempt, asked for by hand, of what was delivered already.
         Transition::Succeed
     } else {
-        match retry::decide(&lane.policy, ending, attempt.number, age, chance) {
+        match retry::decide(&lane.policy, ending, attempt.number, age, retry_after, chance) {
             Transition::Retry(_) if !lane.webhook.takes_events() => {
                 Transition::Divert(DivertReason::WebhookStopped)
             }

@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use super::{
-    attempt::attempt, clock::Clock, delivery::Delivery, dispatcher::Input, lane_config::LaneConfig,
+    attempt::{Attempted, attempt},
+    clock::Clock,
+    delivery::Delivery,
+    dispatcher::Input,
+    lane_config::LaneConfig,
     tasks::Tasks,
 };
 use crate::{
-    domain::{delivery::Attempt, id::WebhookKey},
+    domain::id::WebhookKey,
     sender::{Connection, HttpSender},
 };
 
@@ -30,7 +34,7 @@ pub(super) struct Job {
 pub(super) struct Finished {
     pub(super) lane: WebhookKey,
     pub(super) delivery: Delivery,
-    pub(super) attempt: Attempt,
+    pub(super) attempted: Attempted,
     pub(super) worker: Worker,
 }
 
@@ -89,12 +93,12 @@ async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
         let Some(Job { lane, delivery, number, worker }) = job else { return };
         worked = true;
         fail::fail_point!("before-attempt", |_| std::process::abort());
-        let attempt = attempt(&mut connection, &lane, &delivery, number, &*shared.clock).await;
+        let attempted = attempt(&mut connection, &lane, &delivery, number, &*shared.clock).await;
         fail::fail_point!("after-attempt", |_| std::process::abort());
         let lane = lane.webhook.key;
         if shared
             .finished
-            .send(Input::Finished(Finished { lane, delivery, attempt, worker }))
+            .send(Input::Finished(Finished { lane, delivery, attempted, worker }))
             .is_err()
         {
             return;

@@ -175,6 +175,17 @@ impl Store {
         Ok(after)
     }
 
+    /// A webhook, or its tombstone.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn webhook(&self, key: WebhookKey) -> Result<Option<Webhook>> {
+        let sql = format!("SELECT {COLUMNS} FROM webhooks WHERE webhook_key = $1");
+        let rows = self.query(&sql, [key.0.into()]).await?;
+        Ok(rows.first().map(|row| read(&Row(row))).transpose().map_err(Failure::from)?)
+    }
+
     /// All webhooks that may have deliveries to make or to divert, of all tenants,
     /// tombstones among them: what the engine starts from. A page at a time.
     ///

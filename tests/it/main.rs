@@ -4,6 +4,7 @@ mod crash;
 mod database_away;
 mod delivery;
 mod lanes;
+mod retries;
 mod sender;
 mod sender_failures;
 mod sender_tls;

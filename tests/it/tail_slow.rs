@@ -29,7 +29,7 @@ async fn behind(policy: SlowConsumerPolicy) -> (TestServer, Receiver, Tailing) {
     let receiver = Receiver::start().await;
     server.create(webhook("w", &receiver.url(), &["*"])).await;
     let request = TailEventLogsRequest { slow_consumer_policy: policy.into(), ..earliest() };
-    let mut tail = server.tail(request).await.expect("a tail");
+    let mut tail = server.narrow_tail(request).await;
     tail.until_caught_up().await;
     for _ in 0..EVENTS / 1_000 {
         let events = (0..1_000).map(|_| event("a", r#"{"some":"payload"}"#)).collect();

@@ -24,8 +24,12 @@ pub(crate) fn read_retry_policy(policy: &proto::RetryPolicy, faults: &mut Faults
         max_age,
         retry_on,
     } = policy;
-    if !retry_on.is_empty() {
-        faults.unavailable(format!("{AT}.retry_on"));
+    let mut classes = Vec::with_capacity(retry_on.len());
+    for (i, class) in retry_on.iter().enumerate() {
+        match class.parse() {
+            Ok(class) => classes.push(class),
+            Err(fault) => faults.invalid(format!("{AT}.retry_on[{i}]"), fault),
+        }
     }
     value::check_not_negative(max_retries.unwrap_or(0), &format!("{AT}.max_retries"), faults);
     RetryPolicy {
@@ -33,6 +37,7 @@ pub(crate) fn read_retry_policy(policy: &proto::RetryPolicy, faults: &mut Faults
         waits,
         jitter: *jitter,
         max_age: time::read_duration(max_age.as_ref(), &format!("{AT}.max_age"), faults),
+        retry_on: classes,
     }
 }
 
@@ -65,11 +70,12 @@ fn read_waits(policy: &proto::RetryPolicy, faults: &mut Faults) -> Waits {
 
 /// A policy for the wire, as it is stored: what was absent stays absent.
 pub(crate) fn show_retry_policy(policy: &RetryPolicy) -> proto::RetryPolicy {
-    let RetryPolicy { max_retries, waits, jitter, max_age } = policy;
+    let RetryPolicy { max_retries, waits, jitter, max_age, retry_on } = policy;
     let mut shown = proto::RetryPolicy {
         max_retries: max_retries.map(value::show_count),
         jitter: *jitter,
         max_age: max_age.map(time::show_duration),
+        retry_on: retry_on.iter().map(ToString::to_string).collect(),
         ..Default::default()
     };
     match waits {
@@ -127,10 +133,10 @@ mod tests {
         let policy = proto::RetryPolicy {
             max_retries: Some(-1),
             schedule: vec![seconds(1), seconds(-1), seconds(-2)],
-            retry_on: vec!["5xx".to_owned()],
+            retry_on: vec!["5xx".to_owned(), "6xx".to_owned()],
             ..Default::default()
         };
         let at: Vec<_> = violations(&policy).into_iter().map(|(field, _)| field).collect();
-        assert_eq!(at, ["schedule[1]", "schedule[2]", "retry_on", "max_retries"]);
+        assert_eq!(at, ["schedule[1]", "schedule[2]", "retry_on[1]", "max_retries"]);
     }
 }

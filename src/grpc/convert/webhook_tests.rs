@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     error::Reason,
-    retry::{RetryPolicy, Waits},
+    retry::{FailureClass, RetryPolicy, Waits},
 };
 
 fn read(webhook: &proto::Webhook) -> (WebhookSpec, Vec<(String, Reason)>) {
@@ -28,7 +28,7 @@ fn http() -> proto::Webhook {
 #[test]
 fn what_has_no_effect_yet_is_refused() {
     type Ask = fn(&mut proto::Webhook);
-    let cases: [(&str, Ask); 10] = [
+    let cases: [(&str, Ask); 9] = [
         ("event_filters", |w| w.event_filters.push(Default::default())),
         ("failure_handling", |w| w.failure_handling = Some(Default::default())),
         ("signing", |w| {
@@ -47,10 +47,6 @@ fn what_has_no_effect_yet_is_refused() {
         ("destination.queue", |w| {
             let kind = Some(Kind::Queue(proto::QueueDestination::default()));
             w.destination = Some(proto::Destination { kind });
-        }),
-        ("retry_policy.retry_on", |w| {
-            w.retry_policy =
-                Some(proto::RetryPolicy { retry_on: vec!["409".into()], ..Default::default() });
         }),
     ];
     assert!(read(&http()).1.is_empty());
@@ -120,13 +116,24 @@ fn policies() -> impl Strategy<Value = RetryPolicy> {
         waits(),
         prop::option::of(0.0f64..=1.0),
         prop::option::of(durations()),
+        prop::collection::vec(classes(), 0..4),
     )
-        .prop_map(|(max_retries, waits, jitter, max_age)| RetryPolicy {
+        .prop_map(|(max_retries, waits, jitter, max_age, retry_on)| RetryPolicy {
             max_retries,
             waits,
             jitter,
             max_age,
+            retry_on,
         })
+}
+
+fn classes() -> impl Strategy<Value = FailureClass> {
+    prop_oneof![
+        (100u16..600).prop_map(FailureClass::Status),
+        (1u8..=5).prop_map(FailureClass::StatusClass),
+        Just(FailureClass::Timeout),
+        Just(FailureClass::Connection),
+    ]
 }
 
 fn destinations() -> impl Strategy<Value = HttpDestination> {

@@ -208,7 +208,6 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
         "delivery_order",
         "payload_format",
         "max_deliveries_per_second",
-        "retry_policy.retry_on",
         "static_properties",
     ] {
         assert_eq!(good(Webhook::default(), &[harmless]), stored(), "{harmless}");

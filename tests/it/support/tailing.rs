@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tidings::grpc::proto::{
     EventLogChange, TailEventLogsRequest, TailEventLogsResponse, TailStart,
-    tail_event_logs_request::Start, tail_event_logs_response::Message,
+    event_log_service_client::EventLogServiceClient, tail_event_logs_request::Start,
+    tail_event_logs_response::Message,
 };
-use tonic::{Status, Streaming};
+use tonic::{
+    Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 use tonic_types::StatusExt;
 
 use super::server::TestServer;
@@ -36,7 +40,25 @@ pub(crate) fn after(token: &str) -> TailEventLogsRequest {
 impl TestServer {
     /// Opens a tail and reads its first message.
     pub(crate) async fn tail(&self, request: TailEventLogsRequest) -> Result<Tailing, Status> {
-        let stream = self.event_logs().tail_event_logs(request).await?.into_inner();
+        self.tail_over(self.channel.clone(), request).await
+    }
+
+    /// Opens a tail whose client takes little before it has read it.
+    pub(crate) async fn narrow_tail(&self, request: TailEventLogsRequest) -> Tailing {
+        const WINDOW: u32 = 65_535;
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("a URI");
+        let narrow = endpoint.initial_stream_window_size(WINDOW);
+        let narrow = narrow.initial_connection_window_size(WINDOW).connect_lazy();
+        self.tail_over(narrow, request).await.expect("a tail")
+    }
+
+    async fn tail_over(
+        &self,
+        channel: Channel,
+        request: TailEventLogsRequest,
+    ) -> Result<Tailing, Status> {
+        let mut client = EventLogServiceClient::new(channel);
+        let stream = client.tail_event_logs(request).await?.into_inner();
         let mut tailing = Tailing { stream, token: String::new() };
         match tailing.next().await? {
             Some(Message::Opened(_)) => Ok(tailing),
