@@ -1,6 +1,6 @@
 //! The command line.
 
-// mod demo;
+mod demo;
 mod logging;
 mod options;
 mod serve;
@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Serve(options) => serve::serve(&options).await,
-        Command::Demo { exit } => Err(format!("{exit}")),
+        Command::Demo { exit } => demo::demo(exit).await,
         Command::Migrate(option) => {
             let config = option.config()?;
             let database = config.database.parse().map_err(|e| format!("database {e}"))?;
