@@ -3,6 +3,7 @@
 mod crash;
 mod database_away;
 mod delivery;
+mod demo;
 mod lanes;
 mod retries;
 mod sender;
