@@ -1,7 +1,7 @@
 //! The engine: takes over committed deliveries, attempts them, records what became
 //! of them. Every webhook is a lane with a queue, a limit and a fate of its own.
 //!
-//! The [`dispatcher`] is one actor that owns all lanes; nothing else touches them,
+//! The dispatcher is one actor that owns all lanes; nothing else touches them,
 //! so there are no locks. Workers attempt, the recorder writes, the loader reads;
 //! each answers the dispatcher with a message. The database is the truth: what is
 //! in memory can be thrown away at any moment and is found again by a load.
