@@ -5,6 +5,7 @@ mod database_away;
 mod delivery;
 mod demo;
 mod lanes;
+mod layers;
 mod retries;
 mod sender;
 mod sender_failures;
