@@ -10,6 +10,7 @@ mod paging;
 pub mod scope;
 mod tail;
 mod tenants;
+mod webhook_query;
 pub mod webhooks;
 
 use std::sync::Arc;

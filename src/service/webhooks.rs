@@ -1,6 +1,6 @@
 //! Webhooks: making, changing, finding, holding and deleting them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -13,12 +13,14 @@ use crate::{
         limits, subscription, text,
         time::Timestamp,
         token::{Fingerprint, page_token, read_page_token},
-        webhook::{Suspension, SuspensionCause, Webhook, WebhookSpec, WebhookState},
+        webhook::{Suspension, SuspensionCause, Webhook, WebhookSpec},
     },
     engine::{Clock, Engine},
     sender::Target,
     store::{NewWebhook, Store},
 };
+
+pub use super::webhook_query::{WebhookPage, WebhookQuery};
 
 /// How often a change is tried again when others change the same webhook.
 const CHANGE_TRIES: usize = 8;
@@ -76,45 +78,6 @@ pub struct Written {
     pub webhook: Arc<Webhook>,
     /// Things accepted but changed or ignored.
     pub warnings: Vec<Warning>,
-}
-
-/// Conditions on webhooks, joined with AND.
-#[derive(Clone, Debug, Default)]
-pub struct WebhookQuery {
-    /// At most this many; 50 when 0, capped at 1000.
-    pub page_size: i32,
-    /// From the page before.
-    pub page_token: String,
-    /// Results to skip.
-    pub skip: i32,
-    /// Exact name; any when empty.
-    pub name: String,
-    /// The owner's wish.
-    pub enabled: Option<bool>,
-    /// Suspended or not.
-    pub suspended: Option<bool>,
-    /// Enabled and not suspended.
-    pub active: Option<bool>,
-    /// Subscribed to any of these.
-    pub event_names: Vec<String>,
-    /// In any of these states.
-    pub states: Vec<WebhookState>,
-    /// Has all these labels.
-    pub labels: BTreeMap<String, String>,
-    /// This consumer group.
-    pub consumer_group_id: Option<Uuid>,
-    /// Faults that the transport found while reading the request.
-    pub faults: Faults,
-}
-
-/// A page of webhooks.
-pub struct WebhookPage {
-    /// Oldest first.
-    pub webhooks: Vec<Arc<Webhook>>,
-    /// Empty on the last page.
-    pub next_page_token: String,
-    /// All matches, whatever the page.
-    pub total_size: usize,
 }
 
 impl Webhooks {
@@ -425,24 +388,5 @@ fn draft(scope: &Scope, spec: WebhookSpec, now: Timestamp) -> Webhook {
         version: 0,
         attribution: Attribution::new(now, scope.actor.clone()),
         delete_time: None,
-    }
-}
-
-/// Whether a webhook subscribes to a name, or has the pattern itself.
-fn subscribes(spec: &WebhookSpec, name: &str) -> bool {
-    spec.event_names.iter().any(|pattern| pattern == name || subscription::fits(pattern, name))
-}
-
-impl WebhookQuery {
-    fn takes(&self, webhook: &Webhook) -> bool {
-        let spec = &webhook.spec;
-        (self.name.is_empty() || self.name == spec.name)
-            && self.enabled.is_none_or(|wanted| wanted == spec.enabled)
-            && self.suspended.is_none_or(|wanted| wanted == webhook.suspension.is_some())
-            && self.active.is_none_or(|wanted| wanted == (webhook.state() == WebhookState::Active))
-            && (self.event_names.is_empty() || self.event_names.iter().any(|n| subscribes(spec, n)))
-            && (self.states.is_empty() || self.states.contains(&webhook.state()))
-            && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
-            && self.consumer_group_id.is_none_or(|id| id == webhook.consumer_group_id)
     }
 }
