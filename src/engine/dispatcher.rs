@@ -156,6 +156,7 @@ impl Dispatcher {
             Input::Requeued { lane, event } => {
                 let now = self.clock.now();
                 self.lane(lane).unhold(event, now);
+                self.divert(lane);
                 self.touch(lane);
             }
             Input::Diverted { lane, result } => self.diverted(lane, result),
@@ -341,6 +342,8 @@ impl Dispatcher {
             }
         }
         for key in touched {
+            // A retry that was decided just before its webhook was stopped.
+            self.divert(key);
             self.touch(key);
         }
     }

@@ -28,7 +28,9 @@ const PACE: Duration = Duration::from_millis(5);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Diverts what waits at a webhook that takes no events, a batch at a time.
+    /// Diverts what waits at a webhook that takes no events, a batch at a time. To be
+    /// called whenever something may have come to wait there: a batch passes over
+    /// what is busy.
     pub(super) fn divert(&mut self, key: WebhookKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Some(config) = lane.config.as_ref().filter(|config| !config.webhook.takes_events())
@@ -36,9 +38,10 @@ impl Dispatcher {
             return;
         };
         if lane.diverting {
+            lane.divert_again = true;
             return;
         }
-        lane.diverting = true;
+        (lane.diverting, lane.divert_again) = (true, false);
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
         let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.clock.now());
         self.tasks.spawn(async move {
@@ -51,10 +54,11 @@ impl Dispatcher {
     pub(super) fn diverted(&mut self, key: WebhookKey, result: Result<usize>) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.diverting = false;
+        let again = lane.divert_again || result != Ok(0);
         if lane.config.as_ref().is_some_and(|config| config.webhook.takes_events()) {
             // Started again meanwhile: what was not diverted is taken up.
             self.touch(key);
-        } else if result != Ok(0) {
+        } else if again {
             self.divert(key);
         }
     }

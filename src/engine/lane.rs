@@ -51,9 +51,12 @@ pub(super) struct Lane {
     /// Set while a load runs: what left the lane meanwhile, which the load may have
     /// read as it was before.
     left_during_load: Option<HashSet<EventKey>>,
+    /// Whether a batch is being diverted right now.
     pub(super) diverting: bool,
     /// Set while the webhook is about to be suspended.
     pub(super) suspending: bool,
+    /// Whether something came up meanwhile that the batch may have missed.
+    pub(super) divert_again: bool,
     pub(super) in_run_queue: bool,
     pub(super) in_load_queue: bool,
     last_was_retry: bool,

@@ -7,6 +7,7 @@ use super::{
     Store, WriteTx,
     failure::{Failure, corrupt},
     rows::Row,
+    webhooks,
     writer::Entry,
 };
 use crate::domain::{
@@ -89,7 +90,8 @@ impl Store {
     }
 
     /// Diverts up to `limit` of the deliveries that wait at a webhook which was
-    /// stopped or deleted, but for those that are being attempted. Returns how many.
+    /// stopped or deleted, but for those that are being attempted. Returns how many:
+    /// none where it takes events again.
     ///
     /// # Errors
     ///
@@ -114,6 +116,17 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<usize, Failure> {
         let mut tx = self.begin().await?;
+        // Started again meanwhile: what waits now is for its attempts.
+        let sql = format!("SELECT {} FROM webhooks WHERE webhook_key = $1", webhooks::COLUMNS);
+        let rows = tx.query(&sql, [webhook.0.into()]).await?;
+        if rows
+            .first()
+            .map(|row| webhooks::read(&Row(row)))
+            .transpose()?
+            .is_some_and(|w| w.takes_events())
+        {
+            return Ok(0);
+        }
         let limit = limit + except.len();
         // Two queries, as the partial indexes have it; one that succeeded and was
         // to be sent once more just stays succeeded.
