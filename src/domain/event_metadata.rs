@@ -89,7 +89,8 @@ impl EventMetadataSpec {
         let at = "event_metadata.schema_json";
         if self.schema_json.len() > limits::SCHEMA_BYTES {
             faults.invalid(at, format!("must be at most {} bytes", limits::SCHEMA_BYTES));
+        } else {
+            text::check(faults, at, &self.schema_json, limits::SCHEMA_BYTES);
         }
-        text::check(faults, at, &self.schema_json, limits::SCHEMA_BYTES);
     }
 }

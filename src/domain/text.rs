@@ -28,10 +28,15 @@ pub fn check_name(faults: &mut Faults, field: &str, text: &str) {
 pub fn check_event_name(faults: &mut Faults, field: &str, name: &str) {
     if name.is_empty() {
         faults.add(field, Reason::FieldRequired, "is required");
-    } else if name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '*' || c == '/') {
+    } else if name.chars().any(is_reserved) {
         faults.invalid(field, "must not contain white space, control characters, * or /");
     }
     check(faults, field, name, limits::NAME_CHARS);
+}
+
+/// U+0000 is a fault of its own.
+fn is_reserved(c: char) -> bool {
+    (c.is_control() && c != '\0') || c.is_whitespace() || c == '*' || c == '/'
 }
 
 /// Checks labels, attributes and the like: how many, keys not empty, lengths.

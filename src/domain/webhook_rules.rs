@@ -55,8 +55,9 @@ impl HttpDestination {
             faults.required(at);
         } else if self.url.len() > limits::URL_BYTES {
             faults.invalid(at, format!("must be at most {} bytes", limits::URL_BYTES));
+        } else {
+            text::check(faults, at, &self.url, limits::URL_BYTES);
         }
-        text::check(faults, at, &self.url, limits::URL_BYTES);
         if let Some(timeout) = self.timeout
             && !(limits::SHORTEST_TIMEOUT..=limits::LONGEST_TIMEOUT).contains(&timeout)
         {
