@@ -185,6 +185,11 @@ impl Webhook {
         self.spec.enabled && self.delete_time.is_none()
     }
 
+    /// Whether it was ever stored; what was only checked has no version yet.
+    pub fn is_stored(&self) -> bool {
+        self.version > 0
+    }
+
     /// The version as callers see it.
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.version)

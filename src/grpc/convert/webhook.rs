@@ -144,18 +144,21 @@ fn read_method(number: i32, at: &str, faults: &mut Faults) -> Method {
     }
 }
 
-/// A webhook as callers see it: sensitive headers masked.
+/// A webhook as callers see it: sensitive headers masked. One that is not stored
+/// has none of the ids that storing gives.
 pub(crate) fn show_webhook(webhook: &Webhook, tenant: &TenantId) -> proto::Webhook {
     let mut shown = show_spec(&webhook.spec, Header::masked);
-    shown.webhook_id = webhook.webhook_id.to_string();
     shown.tenant_id = tenant.to_string();
     // The domain's numbers are the contract's.
     shown.state = webhook.state() as i32;
     shown.suspension = webhook.suspension.as_ref().map(show_suspension);
-    shown.consumer_group_id = webhook.consumer_group_id.to_string();
     shown.attribution = Some(show_attribution(&webhook.attribution));
-    shown.etag = webhook.etag();
-    shown.number = webhook.number;
+    if webhook.is_stored() {
+        shown.webhook_id = webhook.webhook_id.to_string();
+        shown.consumer_group_id = webhook.consumer_group_id.to_string();
+        shown.etag = webhook.etag();
+        shown.number = webhook.number;
+    }
     shown
 }
 
