@@ -124,8 +124,9 @@ impl WebhookService for Handlers {
         check_named("webhook_id", &webhook_id)?;
         let mut faults = Faults::default();
         let span = read_duration(duration.as_ref(), "duration", &mut faults);
-        faults.check()?;
-        let webhook = self.services.webhooks.suspend(&scope, &webhook_id, &message, span).await?;
+        let suspended =
+            self.services.webhooks.suspend(&scope, &webhook_id, &message, span, faults).await;
+        let webhook = suspended?;
         Ok(Response::new(proto::SuspendWebhookResponse { webhook: shown(&webhook, &scope) }))
     }
 

@@ -156,6 +156,10 @@ impl Webhooks {
             0
         });
         text::check(&mut faults, "name", &query.name, limits::NAME_CHARS);
+        for (i, name) in query.event_names.iter().enumerate() {
+            subscription::check_pattern(&mut faults, &format!("event_names[{i}]"), name);
+        }
+        text::check_map(&mut faults, "labels", query.labels.iter());
         faults.check()?;
         let bound = WebhookQuery { page_size: 0, page_token: String::new(), ..query.clone() };
         let fingerprint = Fingerprint::of(&("webhooks", &scope.tenant_id, &bound));
@@ -239,7 +243,8 @@ impl Webhooks {
         }
     }
 
-    /// Holds deliveries until [`Self::unsuspend`], or for `duration`.
+    /// Holds deliveries until [`Self::unsuspend`], or for `duration`. `faults` are
+    /// those that the transport found while reading the request.
     ///
     /// # Errors
     ///
@@ -250,8 +255,8 @@ impl Webhooks {
         webhook_id: &str,
         message: &str,
         duration: Option<Duration>,
+        mut faults: Faults,
     ) -> Result<Arc<Webhook>> {
-        let mut faults = Faults::default();
         text::check(&mut faults, "message", message, limits::DESCRIPTION_CHARS);
         if duration.is_some_and(|d| d.is_zero() || d > limits::LONGEST_SPAN) {
             faults.invalid("duration", "must be greater than zero and at most 365 days");
