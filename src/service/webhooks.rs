@@ -72,6 +72,12 @@ pub struct Warning {
     pub message: String,
 }
 
+/// A webhook before and after a change.
+struct Changed {
+    before: Arc<Webhook>,
+    after: Arc<Webhook>,
+}
+
 /// A webhook that was made or changed.
 pub struct Written {
     /// As it is now.
@@ -222,7 +228,7 @@ impl Webhooks {
         Err(contended())
     }
 
-    /// Deletes a webhook; what waits is diverted in the background.
+    /// Deletes a webhook and gives it as it was; what waits is diverted in the background.
     ///
     /// # Errors
     ///
@@ -239,7 +245,7 @@ impl Webhooks {
             .await;
         match deleted {
             Err(error) if error.reason == Reason::WebhookNotFound && allow_missing => Ok(None),
-            deleted => deleted.map(Some),
+            deleted => deleted.map(|deleted| Some(deleted.before)),
         }
     }
 
@@ -272,6 +278,7 @@ impl Webhooks {
             });
         })
         .await
+        .map(|changed| changed.after)
     }
 
     /// Lifts a suspension, whatever its cause.
@@ -284,7 +291,8 @@ impl Webhooks {
         if current.suspension.is_none() {
             return Ok(current);
         }
-        self.change(scope, webhook_id, "", Webhook::lift_suspension).await
+        let changed = self.change(scope, webhook_id, "", Webhook::lift_suspension).await?;
+        Ok(changed.after)
     }
 
     /// Changes a webhook that nobody else changes at the same time, or again.
@@ -294,7 +302,7 @@ impl Webhooks {
         webhook_id: &str,
         etag: &str,
         change: impl Fn(&mut Webhook, Timestamp),
-    ) -> Result<Arc<Webhook>> {
+    ) -> Result<Changed> {
         for _ in 0..CHANGE_TRIES {
             let current = self.get(scope, webhook_id).await?;
             check_etag(&current, etag)?;
@@ -303,7 +311,10 @@ impl Webhooks {
             next.attribution = current.attribution.changed(now, scope.actor.clone());
             change(&mut next, now);
             match self.store.update_webhook(&current, next).await {
-                Ok(changed) => return self.tell(scope, changed).await,
+                Ok(changed) => {
+                    let after = self.tell(scope, changed).await?;
+                    return Ok(Changed { before: current, after });
+                }
                 Err(error) if error.reason == Reason::EtagMismatch && etag.is_empty() => {}
                 Err(error) => return Err(error),
             }
