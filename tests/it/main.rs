@@ -14,3 +14,7 @@ mod store;
 mod support;
 mod tail;
 mod tail_slow;
+mod webhook_holds;
+mod webhook_lists;
+mod webhook_updates;
+mod webhooks;

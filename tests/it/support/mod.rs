@@ -1,9 +1,11 @@
 //! What the tests need around the code under test.
 
 pub(crate) mod api;
+pub(crate) mod clock;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod refusal;
 mod reply;
 pub(crate) mod sending;
 pub(crate) mod server;

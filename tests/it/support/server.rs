@@ -1,6 +1,11 @@
 //! The real server, in this process, on a port and a database of its own.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 use tidings::{
@@ -14,6 +19,9 @@ use tidings::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::transport::Channel;
+
+/// How long a server waits for its database before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server. Dropped, it stops without draining.
 pub(crate) struct TestServer {
@@ -58,7 +66,7 @@ impl TestServer {
             ..Config::default()
         };
         configure(&mut config);
-        let server = Server::bind(config, clock).await.expect("the server binds");
+        let server = bind(config, clock).await;
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
@@ -113,6 +121,20 @@ impl TestServer {
 
     pub(crate) fn event_types(&self) -> EventMetadataServiceClient<Channel> {
         EventMetadataServiceClient::new(self.channel.clone())
+    }
+}
+
+/// Binds a server. One that has just stopped may still hold the database for a moment.
+async fn bind(config: Config, clock: Arc<dyn Clock>) -> Server {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Server::bind(config.clone(), Arc::clone(&clock)).await {
+            Ok(server) => return server,
+            Err(error) if error.contains("another process") && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Err(error) => panic!("the server does not bind: {error}"),
+        }
     }
 }
 
