@@ -1,6 +1,6 @@
 //! Webhooks: making, changing, finding, holding and deleting them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::{
         limits, subscription, text,
         time::Timestamp,
         token::{Fingerprint, page_token, read_page_token},
-        webhook::{Suspension, SuspensionCause, Webhook, WebhookSpec},
+        webhook::{Webhook, WebhookSpec},
     },
     engine::{Clock, Engine},
     sender::Target,
@@ -23,14 +23,14 @@ use crate::{
 pub use super::webhook_query::{WebhookPage, WebhookQuery};
 
 /// How often a change is tried again when others change the same webhook.
-const CHANGE_TRIES: usize = 8;
+pub(super) const CHANGE_TRIES: usize = 8;
 
 /// The use cases of webhooks.
 #[derive(Clone)]
 pub struct Webhooks {
-    store: Store,
+    pub(super) store: Store,
     engine: Engine,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// A webhook to be made.
@@ -70,12 +70,6 @@ pub struct Warning {
     pub reason: &'static str,
     /// Text for humans.
     pub message: String,
-}
-
-/// A webhook before and after a change.
-struct Changed {
-    before: Arc<Webhook>,
-    after: Arc<Webhook>,
 }
 
 /// A webhook that was made or changed.
@@ -228,102 +222,8 @@ impl Webhooks {
         Err(contended())
     }
 
-    /// Deletes a webhook and gives it as it was; what waits is diverted in the background.
-    ///
-    /// # Errors
-    ///
-    /// `WEBHOOK_NOT_FOUND` unless `allow_missing`, `ETAG_MISMATCH`, `STORE_UNAVAILABLE`.
-    pub async fn delete(
-        &self,
-        scope: &Scope,
-        webhook_id: &str,
-        etag: &str,
-        allow_missing: bool,
-    ) -> Result<Option<Arc<Webhook>>> {
-        let deleted = self
-            .change(scope, webhook_id, etag, |webhook, now| webhook.delete_time = Some(now))
-            .await;
-        match deleted {
-            Err(error) if error.reason == Reason::WebhookNotFound && allow_missing => Ok(None),
-            deleted => deleted.map(|deleted| Some(deleted.before)),
-        }
-    }
-
-    /// Holds deliveries until [`Self::unsuspend`], or for `duration`. `faults` are
-    /// those that the transport found while reading the request.
-    ///
-    /// # Errors
-    ///
-    /// `WEBHOOK_NOT_FOUND`, faults of message and duration, `STORE_UNAVAILABLE`.
-    pub async fn suspend(
-        &self,
-        scope: &Scope,
-        webhook_id: &str,
-        message: &str,
-        duration: Option<Duration>,
-        mut faults: Faults,
-    ) -> Result<Arc<Webhook>> {
-        text::check(&mut faults, "message", message, limits::DESCRIPTION_CHARS);
-        if duration.is_some_and(|d| d.is_zero() || d > limits::LONGEST_SPAN) {
-            faults.invalid("duration", "must be greater than zero and at most 365 days");
-        }
-        faults.check()?;
-        self.change(scope, webhook_id, "", |webhook, now| {
-            let since = webhook.suspension.as_ref().map_or(now, |s| s.suspend_time);
-            webhook.suspension = Some(Suspension {
-                suspend_time: since,
-                cause: SuspensionCause::Operator,
-                message: message.to_owned(),
-                resume_time: duration.map(|duration| now.plus(duration)),
-            });
-        })
-        .await
-        .map(|changed| changed.after)
-    }
-
-    /// Lifts a suspension, whatever its cause.
-    ///
-    /// # Errors
-    ///
-    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
-    pub async fn unsuspend(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
-        let current = self.get(scope, webhook_id).await?;
-        if current.suspension.is_none() {
-            return Ok(current);
-        }
-        let changed = self.change(scope, webhook_id, "", Webhook::lift_suspension).await?;
-        Ok(changed.after)
-    }
-
-    /// Changes a webhook that nobody else changes at the same time, or again.
-    async fn change(
-        &self,
-        scope: &Scope,
-        webhook_id: &str,
-        etag: &str,
-        change: impl Fn(&mut Webhook, Timestamp),
-    ) -> Result<Changed> {
-        for _ in 0..CHANGE_TRIES {
-            let current = self.get(scope, webhook_id).await?;
-            check_etag(&current, etag)?;
-            let now = self.clock.now();
-            let mut next = (*current).clone();
-            next.attribution = current.attribution.changed(now, scope.actor.clone());
-            change(&mut next, now);
-            match self.store.update_webhook(&current, next).await {
-                Ok(changed) => {
-                    let after = self.tell(scope, changed).await?;
-                    return Ok(Changed { before: current, after });
-                }
-                Err(error) if error.reason == Reason::EtagMismatch && etag.is_empty() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(contended())
-    }
-
     /// Tells the index and the lane before the caller hears of it.
-    async fn tell(&self, scope: &Scope, webhook: Webhook) -> Result<Arc<Webhook>> {
+    pub(super) async fn tell(&self, scope: &Scope, webhook: Webhook) -> Result<Arc<Webhook>> {
         tracing::info!(
             tenant = %scope.tenant_id,
             webhook = %webhook.webhook_id,
@@ -374,14 +274,14 @@ fn check(spec: &WebhookSpec, faults: &mut Faults) {
     }
 }
 
-fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {
+pub(super) fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {
     if etag.is_empty() || etag == webhook.etag() {
         return Ok(());
     }
     Err(Error::new(Reason::EtagMismatch, "the webhook has another version by now"))
 }
 
-fn contended() -> Error {
+pub(super) fn contended() -> Error {
     Error::new(Reason::EtagMismatch, "the webhook is being changed by others all the time")
 }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tidings::grpc::proto::{
-    DeliveryStatus, GetWebhookRequest, SuspensionCause, UnsuspendWebhookRequest, Webhook,
-    WebhookState,
+    DeliveryStatus, SuspensionCause, UnsuspendWebhookRequest, WebhookState,
 };
 
 use super::support::{
@@ -13,14 +12,6 @@ use super::support::{
     server::TestServer,
     tailing::earliest,
 };
-
-impl TestServer {
-    async fn webhook(&self, id: &str) -> Webhook {
-        let request = GetWebhookRequest { webhook_id: id.into(), ..Default::default() };
-        let response = self.webhooks().get_webhook(request).await.expect("a webhook");
-        response.into_inner().webhook.expect("the webhook")
-    }
-}
 
 #[tokio::test]
 async fn a_policy_says_which_failures_are_retried() {

@@ -1,0 +1,116 @@
+//! Webhooks: holding, letting go, deleting.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    scope::Scope,
+    webhooks::{CHANGE_TRIES, Webhooks, check_etag, contended},
+};
+use crate::domain::{
+    error::{Faults, Reason, Result},
+    limits, text,
+    time::Timestamp,
+    webhook::{Suspension, SuspensionCause, Webhook},
+};
+
+/// A webhook before and after a change.
+struct Changed {
+    before: Arc<Webhook>,
+    after: Arc<Webhook>,
+}
+
+impl Webhooks {
+    /// Deletes a webhook and gives it as it was; what waits is diverted in the background.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND` unless `allow_missing`, `ETAG_MISMATCH`, `STORE_UNAVAILABLE`.
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        etag: &str,
+        allow_missing: bool,
+    ) -> Result<Option<Arc<Webhook>>> {
+        let deleted = self
+            .change(scope, webhook_id, etag, |webhook, now| webhook.delete_time = Some(now))
+            .await;
+        match deleted {
+            Err(error) if error.reason == Reason::WebhookNotFound && allow_missing => Ok(None),
+            deleted => deleted.map(|deleted| Some(deleted.before)),
+        }
+    }
+
+    /// Holds deliveries until [`Self::unsuspend`], or for `duration`. `faults` are
+    /// those that the transport found while reading the request.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, faults of message and duration, `STORE_UNAVAILABLE`.
+    pub async fn suspend(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        message: &str,
+        duration: Option<Duration>,
+        mut faults: Faults,
+    ) -> Result<Arc<Webhook>> {
+        text::check(&mut faults, "message", message, limits::DESCRIPTION_CHARS);
+        if duration.is_some_and(|d| d.is_zero() || d > limits::LONGEST_SPAN) {
+            faults.invalid("duration", "must be greater than zero and at most 365 days");
+        }
+        faults.check()?;
+        self.change(scope, webhook_id, "", |webhook, now| {
+            let since = webhook.suspension.as_ref().map_or(now, |s| s.suspend_time);
+            webhook.suspension = Some(Suspension {
+                suspend_time: since,
+                cause: SuspensionCause::Operator,
+                message: message.to_owned(),
+                resume_time: duration.map(|duration| now.plus(duration)),
+            });
+        })
+        .await
+        .map(|changed| changed.after)
+    }
+
+    /// Lifts a suspension, whatever its cause.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    pub async fn unsuspend(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
+        let current = self.get(scope, webhook_id).await?;
+        if current.suspension.is_none() {
+            return Ok(current);
+        }
+        let changed = self.change(scope, webhook_id, "", Webhook::lift_suspension).await?;
+        Ok(changed.after)
+    }
+
+    /// Changes a webhook that nobody else changes at the same time, or again.
+    async fn change(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        etag: &str,
+        change: impl Fn(&mut Webhook, Timestamp),
+    ) -> Result<Changed> {
+        for _ in 0..CHANGE_TRIES {
+            let current = self.get(scope, webhook_id).await?;
+            check_etag(&current, etag)?;
+            let now = self.clock.now();
+            let mut next = (*current).clone();
+            next.attribution = current.attribution.changed(now, scope.actor.clone());
+            change(&mut next, now);
+            match self.store.update_webhook(&current, next).await {
+                Ok(changed) => {
+                    let after = self.tell(scope, changed).await?;
+                    return Ok(Changed { before: current, after });
+                }
+                Err(error) if error.reason == Reason::EtagMismatch && etag.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(contended())
+    }
+}
