@@ -10,6 +10,7 @@ mod retries;
 mod sender;
 mod sender_failures;
 mod sender_tls;
+mod sla;
 mod store;
 mod support;
 mod tail;
