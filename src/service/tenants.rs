@@ -120,9 +120,10 @@ impl TenantConfig {
         webhooks
     }
 
-    /// Whether any webhook names exactly this event type.
+    /// Whether any webhook names exactly this event type, be it stopped.
     pub(super) fn is_named(&self, event_name: &str) -> bool {
-        self.state.read().subscriptions.names(event_name)
+        let state = self.state.read();
+        state.webhooks.values().any(|w| w.spec.event_names.iter().any(|name| name == event_name))
     }
 
     /// An event type of the tenant, standard ones included.
