@@ -13,7 +13,7 @@ use super::{
         value,
     },
     proto::{self, View, event_log_service_server::EventLogService},
-    scoped::{Handlers, check_named},
+    scoped::{Handlers, check_named, note_named},
     status::not_built,
 };
 use crate::{domain::error::Faults, service::event_logs::LogQuery};
@@ -27,8 +27,8 @@ impl EventLogService for Handlers {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
         let proto::GetEventLogRequest { tenant_id: _, event_id, webhook_id, view } = request;
-        check_named("event_id", &event_id)?;
         let mut faults = Faults::default();
+        note_named(&mut faults, "event_id", &event_id);
         let full = value::read_view(view, View::Full, &mut faults);
         faults.check()?;
         let (record, total) =

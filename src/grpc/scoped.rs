@@ -48,10 +48,17 @@ pub(super) fn required<T>(message: Option<T>, field: &str) -> Result<T> {
     message.ok_or_else(|| Error::field(field, Reason::FieldRequired, "is required"))
 }
 
-/// Refuses a request that does not say which resource it means.
-pub(super) fn check_named(field: &str, id: &str) -> Result<()> {
+/// Notes a request that does not say which resource it means.
+pub(super) fn note_named(faults: &mut Faults, field: &str, id: &str) {
     if id.is_empty() {
-        return Err(Error::field(field, Reason::FieldRequired, "is required"));
+        faults.required(field);
     }
-    Ok(())
+}
+
+/// Refuses a request that does not say which resource it means, where that is all
+/// that it can get wrong.
+pub(super) fn check_named(field: &str, id: &str) -> Result<()> {
+    let mut faults = Faults::default();
+    note_named(&mut faults, field, id);
+    faults.check()
 }

@@ -12,12 +12,12 @@ use super::{
     },
     mask::WebhookPatch,
     proto::{self, webhook_service_server::WebhookService},
-    scoped::{Handlers, check_named, check_tenant, required},
+    scoped::{Handlers, check_named, check_tenant, note_named, required},
     status::not_built,
 };
 use crate::{
     domain::{
-        error::{Error, Faults},
+        error::Faults,
         webhook::{Webhook, WebhookState},
     },
     service::{
@@ -57,8 +57,12 @@ impl WebhookService for Handlers {
     ) -> Result<Response<proto::GetWebhookResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
-        check_named("webhook_id", &request.webhook_id)?;
-        refuse_where(request.reveal_secrets, "reveal_secrets")?;
+        let mut faults = Faults::default();
+        note_named(&mut faults, "webhook_id", &request.webhook_id);
+        if request.reveal_secrets {
+            faults.unavailable("reveal_secrets");
+        }
+        faults.check()?;
         let webhook = self.services.webhooks.get(&scope, &request.webhook_id).await?;
         Ok(Response::new(proto::GetWebhookResponse { webhook: shown(&webhook, &scope) }))
     }
@@ -121,8 +125,8 @@ impl WebhookService for Handlers {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
         let proto::SuspendWebhookRequest { tenant_id: _, webhook_id, message, duration } = request;
-        check_named("webhook_id", &webhook_id)?;
         let mut faults = Faults::default();
+        note_named(&mut faults, "webhook_id", &webhook_id);
         let span = read_duration(duration.as_ref(), "duration", &mut faults);
         let suspended =
             self.services.webhooks.suspend(&scope, &webhook_id, &message, span, faults).await;
@@ -136,8 +140,12 @@ impl WebhookService for Handlers {
     ) -> Result<Response<proto::UnsuspendWebhookResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
-        check_named("webhook_id", &request.webhook_id)?;
-        refuse_where(request.replay_diverted, "replay_diverted")?;
+        let mut faults = Faults::default();
+        note_named(&mut faults, "webhook_id", &request.webhook_id);
+        if request.replay_diverted {
+            faults.unavailable("replay_diverted");
+        }
+        faults.check()?;
         let webhook = self.services.webhooks.unsuspend(&scope, &request.webhook_id).await?;
         let webhook = shown(&webhook, &scope);
         Ok(Response::new(proto::UnsuspendWebhookResponse { webhook, replay_job: None }))
@@ -207,13 +215,4 @@ fn shown(webhook: &Arc<Webhook>, scope: &Scope) -> Option<proto::Webhook> {
 fn show_warning(warning: Warning) -> proto::Warning {
     let Warning { field, reason, message } = warning;
     proto::Warning { field, reason: reason.to_owned(), message }
-}
-
-/// Refuses a flag of the contract that has no effect yet.
-fn refuse_where(asked: bool, field: &str) -> Result<(), Error> {
-    let mut faults = Faults::default();
-    if asked {
-        faults.unavailable(field);
-    }
-    faults.check()
 }
