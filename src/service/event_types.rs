@@ -108,15 +108,26 @@ impl EventTypes {
         {
             return self.get(scope, &event_name).await;
         }
+        let new = custom(&event_name, spec, Attribution::new(now, scope.actor.clone()));
+        let made = self.make(scope, new, call.as_ref()).await;
+        if let (Err(_), Some(call)) = (&made, &call)
+            && call.answered::<String>(&self.store, scope, now).await?.is_some()
+        {
+            // Another call of the same key was faster: its answer is this one's.
+            return self.get(scope, &event_name).await;
+        }
+        made?;
+        self.get(scope, &event_name).await
+    }
+
+    async fn make(&self, scope: &Scope, new: EventMetadata, call: Option<&Call>) -> Result<()> {
         scope.config.refresh_if_stale(&self.store).await?;
-        if scope.config.event_type(&event_name).is_some() {
-            let message = format!("the tenant has an event type {event_name:?} already");
+        if scope.config.event_type(&new.event_name).is_some() {
+            let message = format!("the tenant has an event type {:?} already", new.event_name);
             return Err(Error::new(Reason::EventMetadataExists, message));
         }
-        let made = custom(&event_name, spec, Attribution::new(now, scope.actor.clone()));
-        let stored = call.as_ref().map(Call::stored);
-        self.store.create_event_types(scope.tenant_key, &[made], false, stored.as_ref()).await?;
-        self.get(scope, &event_name).await
+        let stored = call.map(Call::stored);
+        self.store.create_event_types(scope.tenant_key, &[new], false, stored.as_ref()).await
     }
 
     /// Finds an event type.
