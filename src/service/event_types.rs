@@ -1,6 +1,6 @@
 //! Event types: the standard ones, and a tenant's own.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{event_type::EventType, idempotency::Call, paging::page_size, scope::Scope};
 use crate::{
@@ -281,14 +281,16 @@ pub(super) async fn register_missing<'a>(
     names: impl Iterator<Item = &'a String>,
     now: Timestamp,
 ) -> Result<()> {
-    let attribution = Attribution::new(now, Actor::system());
-    let missing: Vec<_> = names
-        .filter(|name| scope.config.event_type(name).is_none())
-        .map(|name| custom(name, EventMetadataSpec::default(), attribution.clone()))
-        .collect();
+    let missing: BTreeSet<_> =
+        names.filter(|name| scope.config.event_type(name).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
+    let attribution = Attribution::new(now, Actor::system());
+    let missing: Vec<_> = missing
+        .into_iter()
+        .map(|name| custom(name, EventMetadataSpec::default(), attribution.clone()))
+        .collect();
     store.create_event_types(scope.tenant_key, &missing, true, None).await?;
     scope.config.refresh(store).await
 }

@@ -76,7 +76,7 @@ impl Events {
     ) -> Result<Published> {
         let ingest = self.clock.now();
         self.refuse_while_draining()?;
-        let checked = self.check(scope, "event", event, ingest, !validate_only).await?;
+        let checked = self.check(scope, "event", event, ingest)?;
         if validate_only {
             let matched = scope.config.matching(&checked.event.event_name, ingest).len();
             return Ok(checked.published(matched));
@@ -103,14 +103,13 @@ impl Events {
         let (mut good, mut places, mut faults) = (Vec::new(), Vec::new(), Faults::default());
         for (i, event) in events.into_iter().enumerate() {
             let at = if atomic { format!("events[{i}]") } else { "event".to_owned() };
-            match self.check(scope, &at, event, ingest, true).await {
+            match self.check(scope, &at, event, ingest) {
                 Ok(checked) => {
                     places.push(i);
                     good.push(checked);
                     // Replaced once it is stored.
                     outcomes.push(Err(Error::store_unavailable()));
                 }
-                Err(error) if error.reason == Reason::StoreUnavailable => return Err(error),
                 Err(error) => {
                     for Violation { field, reason, message } in &error.violations {
                         faults.add(field, *reason, message);
@@ -152,26 +151,16 @@ impl Events {
     }
 
     /// Checks an event against form, event type and schema; `at` is its path.
-    async fn check(
+    fn check(
         &self,
         scope: &Scope,
         at: &str,
         event: Incoming,
         ingest: Timestamp,
-        register: bool,
     ) -> Result<Checked> {
         let Incoming { draft, mut faults } = event;
         draft.check(at, &mut faults);
         faults.check()?;
-        if register && scope.config.event_type(&draft.event_name).is_none() {
-            event_types::register_missing(
-                &self.store,
-                scope,
-                [&draft.event_name].into_iter(),
-                ingest,
-            )
-            .await?;
-        }
         let event_type = scope.config.event_type(&draft.event_name);
         let warnings = match event_type {
             Some(event_type) if event_type.metadata.spec.active => {
@@ -185,7 +174,7 @@ impl Events {
                     message,
                 ));
             }
-            // It would be registered.
+            // It is registered once all is well.
             None => Vec::new(),
         };
         let event = Event {
@@ -201,11 +190,12 @@ impl Events {
         Ok(Checked { event: Arc::new(event), warnings })
     }
 
-    /// Matches and stores; matches again where webhooks changed in between.
+    /// Registers unknown names, matches and stores; matches again where webhooks changed in between.
     async fn store_all(&self, scope: &Scope, events: Vec<Checked>) -> Result<Vec<Published>> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(first) = events.first() else { return Ok(Vec::new()) };
+        let names = events.iter().map(|checked| &checked.event.event_name);
+        let now = first.event.ingest_time;
+        event_types::register_missing(&self.store, scope, names, now).await?;
         for _ in 0..MATCH_TRIES {
             // All are matched as of one version, or the older one is found stale.
             let version = scope.config.version();

@@ -109,6 +109,25 @@ impl Webhooks {
                 warnings: Vec::new(),
             });
         }
+        let made = self.make(scope, spec, call.as_ref(), now).await;
+        if let (Err(_), Some(call)) = (&made, &call)
+            && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
+        {
+            // Another call of the same key was faster: its answer is this one's.
+            return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
+        }
+        Ok(Written { webhook: self.tell(scope, made?).await?, warnings: Vec::new() })
+    }
+
+    async fn make(
+        &self,
+        scope: &Scope,
+        spec: WebhookSpec,
+        call: Option<&Call>,
+        now: Timestamp,
+    ) -> Result<Webhook> {
+        // What is refused registers no names.
+        self.refuse_taken_name(scope, &spec, None).await?;
         event_types::register_missing(&self.store, scope, exact(&spec.event_names), now).await?;
         let new = NewWebhook {
             webhook_id: WebhookId::new(now, rand::random()),
@@ -116,21 +135,8 @@ impl Webhooks {
             spec,
             attribution: Attribution::new(now, scope.actor.clone()),
         };
-        let stored = call.as_ref().map(Call::stored);
-        let made = match self.store.create_webhook(scope.tenant_key, new, stored.as_ref()).await {
-            Ok(made) => made,
-            // Another call of the same key may have been faster: its answer is this one's.
-            Err(error) => match &call {
-                Some(call) => match call.answered::<Webhook>(&self.store, scope, now).await? {
-                    Some(webhook) => {
-                        return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
-                    }
-                    None => return Err(error),
-                },
-                None => return Err(error),
-            },
-        };
-        Ok(Written { webhook: self.tell(scope, made).await?, warnings: Vec::new() })
+        let stored = call.map(Call::stored);
+        self.store.create_webhook(scope.tenant_key, new, stored.as_ref()).await
     }
 
     /// Finds a webhook.
@@ -203,8 +209,8 @@ impl Webhooks {
                 return Ok(Written { webhook: current, warnings: Vec::new() });
             }
             next.attribution = current.attribution.changed(now, scope.actor.clone());
+            self.refuse_taken_name(scope, &next.spec, Some(current.key)).await?;
             if request.validate_only {
-                self.refuse_taken_name(scope, &next.spec, Some(current.key)).await?;
                 return Ok(Written { webhook: Arc::new(next), warnings: Vec::new() });
             }
             let added = exact(&next.spec.event_names)
@@ -238,7 +244,7 @@ impl Webhooks {
         Ok(webhook)
     }
 
-    /// For checks only; the database has the last word when something is stored.
+    /// Ahead of everything else; the database has the last word when something is stored.
     async fn refuse_taken_name(
         &self,
         scope: &Scope,
