@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use tidings::grpc::proto::{
     CreateWebhookRequest, DeleteWebhookRequest, DeleteWebhookResponse, EventLogFilter,
-    GetWebhookRequest, ListWebhooksRequest, SuspendWebhookRequest, UnsuspendWebhookRequest,
-    Webhook, WebhookState,
+    GetWebhookRequest, ListEventMetadataRequest, ListWebhooksRequest, SuspendWebhookRequest,
+    UnsuspendWebhookRequest, Webhook, WebhookState,
 };
 use tonic::{Code, Status};
 
@@ -95,6 +95,9 @@ async fn a_name_is_taken_until_its_webhook_is_deleted() {
     let taken = refused(server.webhooks().create_webhook(again.clone()).await);
     assert_eq!(taken.what(), (Code::AlreadyExists, "WEBHOOK_NAME_TAKEN"));
     assert_eq!(taken.fields(), ["webhook.name"]);
+    let custom = ListEventMetadataRequest { origin: 2, ..Default::default() };
+    let types = server.event_types().list_event_metadata(custom).await.expect("a page");
+    assert_eq!(types.into_inner().total_size, 0, "what is refused registers no names");
     let other = server.create(webhook("v", URL, &["*"])).await;
     let renamed = Webhook { name: "w".into(), ..other };
     let taken = refused(server.try_update(update(renamed, &["name"])).await);

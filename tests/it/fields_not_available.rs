@@ -1,0 +1,230 @@
+//! What the contract has and this server cannot do yet is refused, never ignored.
+
+use prost_types::{Struct, Value};
+use tidings::grpc::proto::{
+    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, EventFilter,
+    ExplainEventRequest, FailureHandling, GetDeliveryStatsRequest, GetTenantRequest,
+    GetWebhookRequest, ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat,
+    PublishEventRequest, QueueDestination, RetryPolicy, RotateWebhookSecretRequest, Signing,
+    SigningScheme, SigningSecret, TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
+    api_key_service_client::ApiKeyServiceClient, destination::Kind,
+    diverted_event_service_client::DivertedEventServiceClient,
+    tenant_service_client::TenantServiceClient,
+};
+use tonic::Code;
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use super::support::{
+    api::{event, http, seconds, update, webhook},
+    refusal::{Refusal, refused},
+    server::TestServer,
+};
+
+fn assert_unavailable(refusal: &Refusal, field: &str) {
+    let what = (Code::InvalidArgument, "FEATURE_NOT_AVAILABLE");
+    assert_eq!(refusal.what(), what, "{field}: {refusal:?}");
+    assert_eq!(refusal.reasons(), [(field, "FEATURE_NOT_AVAILABLE")]);
+}
+
+fn plain() -> Webhook {
+    webhook("w", "http://127.0.0.1:9/hook", &["*"])
+}
+
+/// Every field of a webhook without effect yet, each asked for in every way it can be.
+fn asking() -> Vec<(&'static str, Webhook)> {
+    let mut cases = Vec::new();
+    let mut ask = |field, set: &dyn Fn(&mut Webhook)| {
+        let mut asking = plain();
+        set(&mut asking);
+        cases.push((field, asking));
+    };
+    ask("event_filters", &|w| w.event_filters.push(EventFilter::default()));
+    let failures: [fn(&mut FailureHandling); 8] = [
+        |_| {},
+        |f| f.suspend_after_failures = 3,
+        |f| f.min_failing_time = Some(seconds(1)),
+        |f| f.suspend_on_exhausted = true,
+        |f| f.resume_after = Some(seconds(1)),
+        |f| f.drop_exhausted = true,
+        |f| f.notify_emails.push("a@example.com".into()),
+        |f| f.alert_url = "http://127.0.0.1/".into(),
+    ];
+    for set in failures {
+        ask("failure_handling", &|w| set(w.failure_handling.get_or_insert_default()));
+    }
+    let signings: [fn(&mut Signing); 3] = [
+        |s| s.set_scheme(SigningScheme::StandardWebhooks),
+        |s| s.header_name = "X-Signature".into(),
+        |s| s.secrets.push(SigningSecret::default()),
+    ];
+    for set in signings {
+        ask("signing", &|w| set(w.signing.get_or_insert_default()));
+    }
+    ask("static_properties", &|w| {
+        let fields = [("a".to_owned(), Value { kind: None })].into();
+        w.static_properties = Some(Struct { fields });
+    });
+    let enrichments: [fn(&mut Enrichment); 5] = [
+        |e| e.till_details = true,
+        |e| e.store_details = true,
+        |e| e.awarded_reference = true,
+        |e| e.available_points_balance = true,
+        |e| e.customer_identifiers.push("mobile".into()),
+    ];
+    for set in enrichments {
+        ask("enrichment", &|w| set(w.enrichment.get_or_insert_default()));
+    }
+    for order in [DeliveryOrder::ByKey, DeliveryOrder::Fifo] {
+        ask("delivery_order", &|w| w.set_delivery_order(order));
+    }
+    for rate in [0.5, -1.0, f64::NAN, f64::INFINITY] {
+        ask("max_deliveries_per_second", &|w| w.max_deliveries_per_second = rate);
+    }
+    for format in (2..=6).filter_map(|number| PayloadFormat::try_from(number).ok()) {
+        ask("payload_format", &|w| w.set_payload_format(format));
+    }
+    ask("destination.queue", &|w| {
+        let kind = Some(Kind::Queue(QueueDestination::default()));
+        w.destination = Some(Destination { kind });
+    });
+    ask("retry_policy.retry_on", &|w| {
+        let retry_on = vec!["409".into()];
+        w.retry_policy = Some(RetryPolicy { retry_on, ..Default::default() });
+    });
+    cases
+}
+
+#[tokio::test]
+async fn a_webhook_that_asks_for_what_has_no_effect_yet_is_refused() {
+    let server = TestServer::start().await;
+    let made = server.create(plain()).await;
+    for (field, asking) in asking() {
+        let at = format!("webhook.{field}");
+        let create = CreateWebhookRequest {
+            webhook: Some(Webhook { name: "v".into(), ..asking.clone() }),
+            ..Default::default()
+        };
+        assert_unavailable(&refused(server.webhooks().create_webhook(create).await), &at);
+        let change = Webhook { webhook_id: made.webhook_id.clone(), ..asking };
+        for mask in [&[][..], &["*"], &[field]] {
+            assert_unavailable(
+                &refused(server.try_update(update(change.clone(), mask)).await),
+                &at,
+            );
+        }
+    }
+    let mut request = update(made.clone(), &[]);
+    request.remove_failure_handling = true;
+    assert_unavailable(&refused(server.try_update(request).await), "remove_failure_handling");
+    assert_eq!(server.webhook(&made.webhook_id).await, made);
+}
+
+#[tokio::test]
+async fn what_a_webhook_shows_of_such_fields_may_be_sent_back() {
+    let server = TestServer::start().await;
+    let mut made = server.create(plain()).await;
+    assert_eq!(
+        (made.delivery_order(), made.payload_format()),
+        (DeliveryOrder::Unordered, PayloadFormat::Event)
+    );
+    http(&mut made).url = "http://127.0.0.1:9/new".into();
+    server.update(update(made, &["*"])).await;
+}
+
+#[tokio::test]
+async fn an_event_that_asks_for_what_has_no_effect_yet_is_refused() {
+    let server = TestServer::start().await;
+    let keyed = Event { ordering_key: "k".into(), ..event("a", "{}") };
+    let enriched = Event {
+        enrichments_json: [("tillDetails".into(), "{}".into())].into(),
+        ..event("a", "{}")
+    };
+    for (field, event) in [("event.ordering_key", keyed), ("event.enrichments_json", enriched)] {
+        let request = PublishEventRequest { event: Some(event), ..Default::default() };
+        assert_unavailable(&refused(server.events().publish_event(request).await), field);
+    }
+}
+
+#[tokio::test]
+async fn flags_without_effect_yet_are_refused() {
+    let server = TestServer::start().await;
+    let webhook_id = server.create(plain()).await.webhook_id;
+    let get = GetWebhookRequest { webhook_id, reveal_secrets: true, ..Default::default() };
+    let webhook_id = get.webhook_id.clone();
+    assert_unavailable(&refused(server.webhooks().get_webhook(get).await), "reveal_secrets");
+    let lift = UnsuspendWebhookRequest { webhook_id, replay_diverted: true, ..Default::default() };
+    assert_unavailable(
+        &refused(server.webhooks().unsuspend_webhook(lift).await),
+        "replay_diverted",
+    );
+    let both = GetWebhookRequest { reveal_secrets: true, ..Default::default() };
+    let refusal = refused(server.webhooks().get_webhook(both).await);
+    assert_eq!(refusal.fields(), ["webhook_id", "reveal_secrets"]);
+}
+
+#[tokio::test]
+async fn rpcs_that_are_not_built_say_so() {
+    let server = TestServer::start().await;
+    let (mut webhooks, mut events, mut logs) =
+        (server.webhooks(), server.events(), server.event_logs());
+    for (rpc, refusal) in [
+        (
+            "RotateWebhookSecret",
+            refused(webhooks.rotate_webhook_secret(RotateWebhookSecretRequest::default()).await),
+        ),
+        ("TestWebhook", refused(webhooks.test_webhook(TestWebhookRequest::default()).await)),
+        ("ExplainEvent", refused(events.explain_event(ExplainEventRequest::default()).await)),
+        (
+            "GetDeliveryStats",
+            refused(logs.get_delivery_stats(GetDeliveryStatsRequest::default()).await),
+        ),
+    ] {
+        assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"), "{rpc}");
+        assert!(refusal.message.contains(rpc), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn services_without_a_working_rpc_are_not_mounted_and_not_shown() {
+    let server = TestServer::start().await;
+    let channel = server.channel.clone();
+    let mut tenants = TenantServiceClient::new(channel.clone());
+    let mut keys = ApiKeyServiceClient::new(channel.clone());
+    let mut diverted = DivertedEventServiceClient::new(channel.clone());
+    for refusal in [
+        refused(tenants.get_tenant(GetTenantRequest::default()).await),
+        refused(keys.list_api_keys(ListApiKeysRequest::default()).await),
+        refused(diverted.list_diverted_events(ListDivertedEventsRequest::default()).await),
+    ] {
+        assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"));
+    }
+
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(channel);
+    let answers = reflection.server_reflection_info(tokio_stream::iter([request])).await;
+    let answer = answers.expect("answers").into_inner().message().await.expect("no error");
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.and_then(|a| a.message_response)
+    else {
+        panic!("no list of services");
+    };
+    let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "tidings.v1.EventLogService",
+            "tidings.v1.EventMetadataService",
+            "tidings.v1.EventService",
+            "tidings.v1.WebhookService",
+        ]
+    );
+}
