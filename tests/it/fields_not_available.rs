@@ -5,8 +5,8 @@ use tidings::grpc::proto::{
     CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, EventFilter,
     ExplainEventRequest, FailureHandling, GetDeliveryStatsRequest, GetTenantRequest,
     GetWebhookRequest, ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat,
-    PublishEventRequest, QueueDestination, RetryPolicy, RotateWebhookSecretRequest, Signing,
-    SigningScheme, SigningSecret, TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
+    PublishEventRequest, QueueDestination, RotateWebhookSecretRequest, Signing, SigningScheme,
+    SigningSecret, TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
     api_key_service_client::ApiKeyServiceClient, destination::Kind,
     diverted_event_service_client::DivertedEventServiceClient,
     tenant_service_client::TenantServiceClient,
@@ -89,10 +89,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
     ask("destination.queue", &|w| {
         let kind = Some(Kind::Queue(QueueDestination::default()));
         w.destination = Some(Destination { kind });
-    });
-    ask("retry_policy.retry_on", &|w| {
-        let retry_on = vec!["409".into()];
-        w.retry_policy = Some(RetryPolicy { retry_on, ..Default::default() });
     });
     cases
 }
