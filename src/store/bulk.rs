@@ -10,6 +10,9 @@ use super::failure::Failure;
 const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// A statement of the form `{before} VALUES (…), (…), … {after}`.
+///
+/// Its parameters have no numbers: SQLite keeps `$1` as a name, and the driver looks up
+/// the name of each parameter from the first on, which takes the square of their number.
 pub(super) struct Bulk {
     before: &'static str,
     after: &'static str,
@@ -29,8 +32,7 @@ impl Bulk {
             for row in 0..SIZES[size] {
                 text.push_str(if row == 0 { "(" } else { "), (" });
                 for column in 0..self.columns {
-                    let n = row * self.columns + column + 1;
-                    text.push_str(&if column == 0 { format!("${n}") } else { format!(", ${n}") });
+                    text.push_str(if column == 0 { "?" } else { ", ?" });
                 }
             }
             text.push_str(") ");
