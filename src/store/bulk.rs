@@ -6,38 +6,40 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value};
 
 use super::failure::Failure;
 
-/// Rows per statement, largest first. The last is 1, so any number can be made up.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+/// Rows per statement, largest first. The last is 1, so any number can be made up; each
+/// is half of the one before, so few statements do, which is what counts: each is a
+/// turn to the connection's thread and back.
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// A statement of the form `{before} VALUES (…), (…), … {after}`.
+/// A statement of the form `{before} VALUES {row}, {row}, … {after}`.
 ///
 /// Its parameters have no numbers: SQLite keeps `$1` as a name, and the driver looks up
 /// the name of each parameter from the first on, which takes the square of their number.
 pub(super) struct Bulk {
     before: &'static str,
+    row: &'static str,
     after: &'static str,
-    columns: usize,
+    /// Values per row.
+    parameters: usize,
     texts: [OnceLock<String>; SIZES.len()],
 }
 
 impl Bulk {
-    pub(super) const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
+    /// `row` is a row as SQL has it, with a `?` for each value that differs from row to row.
+    pub(super) const fn new(before: &'static str, row: &'static str, after: &'static str) -> Self {
         let texts = [const { OnceLock::new() }; SIZES.len()];
-        Self { before, after, columns, texts }
+        let (mut parameters, mut at) = (0, 0);
+        while at < row.len() {
+            parameters += (row.as_bytes()[at] == b'?') as usize;
+            at += 1;
+        }
+        Self { before, row, after, parameters, texts }
     }
 
     fn text(&self, size: usize) -> &str {
         self.texts[size].get_or_init(|| {
-            let mut text = format!("{} VALUES ", self.before);
-            for row in 0..SIZES[size] {
-                text.push_str(if row == 0 { "(" } else { "), (" });
-                for column in 0..self.columns {
-                    text.push_str(if column == 0 { "?" } else { ", ?" });
-                }
-            }
-            text.push_str(") ");
-            text.push_str(self.after);
-            text
+            let rows = [self.row; SIZES[0]];
+            format!("{} VALUES {} {}", self.before, rows[..SIZES[size]].join(", "), self.after)
         })
     }
 
@@ -48,13 +50,13 @@ impl Bulk {
         tx: &DatabaseTransaction,
         values: Vec<Value>,
     ) -> Result<u64, Failure> {
-        debug_assert_eq!(values.len() % self.columns, 0, "whole rows");
-        let mut rows = values.len() / self.columns;
+        debug_assert_eq!(values.len() % self.parameters, 0, "whole rows");
+        let mut rows = values.len() / self.parameters;
         let mut values = values.into_iter();
         let mut changed = 0;
         for (size, &count) in SIZES.iter().enumerate() {
             while rows >= count {
-                let chunk: Vec<Value> = values.by_ref().take(count * self.columns).collect();
+                let chunk: Vec<Value> = values.by_ref().take(count * self.parameters).collect();
                 let statement = Statement::from_sql_and_values(
                     tx.get_database_backend(),
                     self.text(size),

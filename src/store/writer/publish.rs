@@ -6,10 +6,9 @@ use std::{collections::HashSet, sync::Arc};
 use sea_orm::Value;
 use tokio::sync::oneshot;
 
-use super::transaction::{Entry, WriteTx};
+use super::transaction::WriteTx;
 use crate::{
     domain::{
-        delivery::{ChangeKind, DeliveryState},
         error::Error,
         event::Event,
         id::{EventKey, Position, TenantKey, WebhookKey},
@@ -64,14 +63,15 @@ pub(in crate::store) struct PublishUnit {
 static INSERT_EVENTS: Bulk = Bulk::new(
     "INSERT INTO events (event_key, tenant_key, event_id, event_name, ref_id, request_id,
      ingest_time, occur_time, attributes, payload)",
-    10,
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (tenant_key, event_id) DO NOTHING",
 );
 
+// As in `DeliveryState::ACCEPTED`.
 static INSERT_DELIVERIES: Bulk = Bulk::new(
     "INSERT INTO deliveries (event_key, webhook_key, tenant_key, ingest_time, position, status,
      attempt_count, sla_due_time)",
-    8,
+    "(?, ?, ?, ?, ?, 1, 0, ?)",
     "",
 );
 
@@ -136,22 +136,17 @@ async fn insert_deliveries(
     for tenant_events in events.chunk_by(|a, b| a.1.0 == b.1.0) {
         let Some((_, (tenant, _))) = tenant_events.first() else { continue };
         let tenant = *tenant;
-        let entries: Vec<Entry> = (tenant_events.iter())
+        let accepted: Vec<(EventKey, WebhookKey, Timestamp)> = (tenant_events.iter())
             .flat_map(|(key, (_, new))| {
-                new.targets.iter().map(move |(webhook_key, _)| Entry {
-                    event_key: EventKey(*key),
-                    webhook_key: *webhook_key,
-                    kind: ChangeKind::Accepted,
-                    time: new.event.ingest_time,
-                    state: DeliveryState::ACCEPTED,
-                })
+                let time = new.event.ingest_time;
+                new.targets.iter().map(move |(webhook, _)| (EventKey(*key), *webhook, time))
             })
             .collect();
-        if entries.is_empty() {
+        if accepted.is_empty() {
             continue;
         }
-        let first = tx.append(tenant, &entries).await?;
-        let mut values = Vec::with_capacity(entries.len() * 8);
+        let mut values = Vec::with_capacity(accepted.len() * 6);
+        let first = tx.append_accepted(tenant, accepted.into_iter()).await?;
         let mut position = first;
         for (key, (_, new)) in tenant_events {
             for (webhook_key, sla_due_time) in &new.targets {
@@ -212,8 +207,6 @@ fn push_delivery(
         tenant.0.into(),
         event.ingest_time.micros().into(),
         position.0.into(),
-        DeliveryState::ACCEPTED.status.number().into(),
-        0.into(),
         sla_due_time.map(Timestamp::micros).into(),
     ]);
 }

@@ -52,7 +52,7 @@ static UPDATE_DELIVERIES: Bulk = Bulk::new(
         time_taken = new.column13, error_text = new.column14, body_excerpt = new.column15,
         webhook_version = new.column16, divert_reason = new.column17
      FROM (",
-    17,
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     ") AS new
      WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2
        AND deliveries.attempt_count = new.column3",
@@ -61,7 +61,7 @@ static UPDATE_DELIVERIES: Bulk = Bulk::new(
 static INSERT_ATTEMPTS: Bulk = Bulk::new(
     "INSERT INTO attempts (event_key, webhook_key, attempt_number, start_time, end_time, outcome,
      http_status, time_taken, error_text, body_excerpt, webhook_version)",
-    11,
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING",
 );
 

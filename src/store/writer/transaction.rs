@@ -48,6 +48,15 @@ pub(super) struct TenantHead {
     raised: bool,
 }
 
+impl TenantHead {
+    /// Makes room for one more entry.
+    fn advance(&mut self, time: Timestamp) {
+        self.position.0 += 1;
+        self.time = self.time.max(time);
+        self.raised = true;
+    }
+}
+
 /// A change of a delivery, on its way into the journal.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Entry {
@@ -62,7 +71,16 @@ static INSERT_JOURNAL: Bulk = Bulk::new(
     "INSERT INTO journal (tenant_key, position, event_key, webhook_key, kind, change_time, status,
      attempt_count, due_time, start_time, end_time, sla_breach_time, outcome, http_status,
      time_taken, error_text)",
-    16,
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "",
+);
+
+// As in `ChangeKind::Accepted` and `DeliveryState::ACCEPTED`: half of all entries, and
+// nothing but keys and a time in them differs.
+static INSERT_ACCEPTED: Bulk = Bulk::new(
+    "INSERT INTO journal (tenant_key, position, event_key, webhook_key, change_time, kind, status,
+     attempt_count)",
+    "(?, ?, ?, ?, ?, 1, 1, 0)",
     "",
 );
 
@@ -137,12 +155,33 @@ impl WriteTx {
         let first = Position(head.position.0 + 1);
         let mut values = Vec::with_capacity(entries.len() * 16);
         for entry in entries {
-            head.position.0 += 1;
-            head.time = head.time.max(entry.time);
+            head.advance(entry.time);
             push_entry(&mut values, tenant, head.position, head.time, entry);
         }
-        head.raised |= !entries.is_empty();
         INSERT_JOURNAL.run(&self.tx, values).await?;
+        Ok(first)
+    }
+
+    /// Appends that deliveries of new events were accepted, as [`Self::append`] would.
+    pub(super) async fn append_accepted(
+        &mut self,
+        tenant: TenantKey,
+        accepted: impl ExactSizeIterator<Item = (EventKey, WebhookKey, Timestamp)>,
+    ) -> Result<Position, Failure> {
+        let head = self.head(tenant).await?;
+        let first = Position(head.position.0 + 1);
+        let mut values = Vec::with_capacity(accepted.len() * 5);
+        for (event_key, webhook_key, time) in accepted {
+            head.advance(time);
+            values.extend([
+                tenant.0.into(),
+                head.position.0.into(),
+                event_key.0.into(),
+                webhook_key.0.into(),
+                head.time.micros().into(),
+            ]);
+        }
+        INSERT_ACCEPTED.run(&self.tx, values).await?;
         Ok(first)
     }
 
