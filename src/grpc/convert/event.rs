@@ -10,6 +10,7 @@ use crate::{
         error::Faults,
         event::{Event, EventDraft},
         id::TenantId,
+        json::check_payload,
     },
     grpc::{
         proto::{self, event::Payload},
@@ -60,9 +61,12 @@ pub(crate) fn read_event(event: proto::Event, at: &str, tenant: &TenantId) -> In
 
 fn read_payload(object: &prost_types::Struct, at: &str, faults: &mut Faults) -> String {
     let mut found = Faults::default();
-    let json = read_object(object, &format!("{at}.object"), &mut found);
-    if found.is_empty() {
-        return json;
+    let at = format!("{at}.object");
+    let json = read_object(object, &at, &mut found);
+    match check_payload(&json) {
+        _ if !found.is_empty() => {}
+        Ok(()) => return json,
+        Err(fault) => found.invalid(at, fault.to_string()),
     }
     faults.append(found);
     // Not the half-written text, whose faults would be ours.
