@@ -273,7 +273,7 @@ pub(super) fn find(scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
 fn check(spec: &WebhookSpec, faults: &mut Faults) {
     spec.check(faults);
     let url = &spec.destination.url;
-    if !url.is_empty()
+    if (1..=limits::URL_BYTES).contains(&url.len())
         && let Err(fault) = Target::parse(url)
     {
         faults.invalid("webhook.destination.http.url", fault.to_string());
