@@ -1,5 +1,8 @@
 //! Integration tests, one file per behaviour.
 
+mod bad_bytes;
+mod bad_input;
+mod bad_webhooks;
 mod crash;
 mod database_away;
 mod delivery;
@@ -9,6 +12,7 @@ mod event_types;
 mod fields_not_available;
 mod lanes;
 mod layers;
+mod one_server;
 mod publish_streams;
 mod publishing;
 mod retries;

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod clock;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod raw_grpc;
 pub(crate) mod receiver;
 pub(crate) mod refusal;
 mod reply;
