@@ -3,14 +3,15 @@
 use std::{collections::HashSet, time::Duration};
 
 use tidings::grpc::proto::{
-    AttemptOutcome, DeliveryStatus, EventLog, EventLogFilter, GetEventLogRequest,
-    GetEventLogResponse, HttpHeader, ListEventLogsRequest, ListEventLogsResponse, TimeRange, View,
-    Webhook,
+    AttemptOutcome, BatchPublishEventsRequest, DeliveryStatus, EventLog, EventLogFilter,
+    GetEventLogRequest, GetEventLogResponse, HttpHeader, ListEventLogsRequest,
+    ListEventLogsResponse, SuspendWebhookRequest, TimeRange, View, Webhook,
 };
 use tonic::{Code, Status};
 
 use super::support::{
-    api::{event, header, http, no_retries, quick_retries, webhook},
+    api::{event, header, http, no_retries, quick_retries, seconds, update, webhook},
+    clock::ManualClock,
     receiver::{Receiver, Reply},
     refusal::refused,
     server::TestServer,
@@ -38,6 +39,12 @@ async fn list(server: &TestServer, request: ListEventLogsRequest) -> ListEventLo
 async fn settled(server: &TestServer, event_id: &str, webhook: &Webhook) -> EventLog {
     let at = |log: &EventLog| log.webhook_id == webhook.webhook_id && log.end_time.is_some();
     server.wait_log(event_id, "its end", at).await
+}
+
+async fn suspend(server: &TestServer, hook: &Webhook) {
+    let webhook_id = hook.webhook_id.clone();
+    let request = SuspendWebhookRequest { webhook_id, ..Default::default() };
+    server.webhooks().suspend_webhook(request).await.expect("suspended");
 }
 
 fn millis(time: Option<prost_types::Timestamp>) -> i64 {
@@ -126,7 +133,7 @@ async fn an_attempt_is_shown_with_the_headers_that_it_had() {
     let published = server.publish(event("a", "{}")).await;
     settled(&server, &published.event_id, &hook).await;
     http(&mut hook).headers = vec![header("X-Version", "new")];
-    server.update(super::support::api::update(hook, &["destination"])).await;
+    server.update(update(hook, &["destination"])).await;
     let log = server.log(&published.event_id).await;
     assert_eq!(log.attempts[0].request_headers[0].values, ["old"]);
 }
@@ -271,6 +278,25 @@ async fn each_filter_takes_what_it_names() {
 }
 
 #[tokio::test]
+async fn broken_slas_are_found() {
+    let clock = ManualClock::new();
+    let server = TestServer::with_clock(clock.clone(), |_| {}).await;
+    for (name, sla) in [("strict", 10), ("lax", 1000), ("none", 0)] {
+        let mut hook = webhook(name, "http://127.0.0.1:9/", &["*"]);
+        hook.sla = Some(seconds(sla));
+        suspend(&server, &server.create(hook).await).await;
+    }
+    let id = server.publish(event("a", "{}")).await.event_id;
+    clock.advance(Duration::from_secs(11));
+    let late = server.wait_log(&id, "a breach", |log| log.sla_breach_time.is_some()).await;
+    assert_eq!(millis(late.sla_breach_time) - millis(late.ingest_time), 10_000);
+    for (sla_breached, count) in [(Some(true), 1), (Some(false), 2), (None, 3)] {
+        let found = server.logs(EventLogFilter { sla_breached, ..Default::default() }).await;
+        assert_eq!(found.len(), count, "{sla_breached:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_by_ingestion_within_a_range_and_full_where_asked() {
     let server = TestServer::start().await;
     let (_receiver, _, logs) = history(&server).await;
@@ -309,15 +335,11 @@ async fn pages_have_every_record_once_and_their_tokens_are_bound_to_the_query() 
     let server = TestServer::start().await;
     for name in ["w", "v"] {
         let hook = server.create(webhook(name, "http://127.0.0.1:9/", &["*"])).await;
-        let suspend = tidings::grpc::proto::SuspendWebhookRequest {
-            webhook_id: hook.webhook_id,
-            ..Default::default()
-        };
-        server.webhooks().suspend_webhook(suspend).await.expect("suspended");
+        suspend(&server, &hook).await;
     }
     // In one batch they have one ingest time: the order within it has to hold, too.
     for n in [30, 1, 29] {
-        let request = tidings::grpc::proto::BatchPublishEventsRequest {
+        let request = BatchPublishEventsRequest {
             events: (0..n).map(|i| event(["even", "odd"][i % 2], "{}")).collect(),
             ..Default::default()
         };
