@@ -1,9 +1,11 @@
 //! Event types: the kinds of events that a tenant knows, and the shape of their payloads.
 
+use serde::{Deserialize, Serialize};
+
 use super::{actor::Attribution, error::Faults, limits, text};
 
 /// An event type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventMetadata {
     /// Unique within the tenant.
     pub event_name: String,
@@ -18,7 +20,7 @@ pub struct EventMetadata {
 }
 
 /// What the owner of an event type decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventMetadataSpec {
     /// Whether events of this type are accepted.
     pub active: bool,
@@ -42,7 +44,7 @@ impl Default for EventMetadataSpec {
 }
 
 /// Tells standard types from a tenant's own; the numbers are the contract's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EventOrigin {
     /// Defined for all tenants.
     Standard = 1,
@@ -51,7 +53,7 @@ pub enum EventOrigin {
 }
 
 /// What a schema mismatch does; the numbers are the contract's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SchemaEnforcement {
     /// The schema is documentation only.
     Off = 1,

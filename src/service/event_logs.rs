@@ -137,6 +137,11 @@ impl EventLogs {
         let mut faults = std::mem::take(&mut query.faults);
         let size = page_size(query.page_size, &mut faults);
         query.filter.check(&mut faults);
+        if let (Some(start), Some(end)) = (query.start_time, query.end_time)
+            && start >= end
+        {
+            faults.invalid("ingest_time.end_time", "must be after start_time");
+        }
         faults.check()?;
         let bound = (query.start_time, query.end_time, query.ascending, &query.filter);
         let fingerprint = Fingerprint::of(&("event logs", &scope.tenant_id, bound));

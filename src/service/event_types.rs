@@ -104,17 +104,17 @@ impl EventTypes {
         faults.check()?;
         let now = self.clock.now();
         if let Some(call) = &call
-            && call.answered::<String>(&self.store, scope, now).await?.is_some()
+            && let Some(answer) = call.answered(&self.store, scope, now).await?
         {
-            return self.get(scope, &event_name).await;
+            return Ok(answer);
         }
         let new = custom(&event_name, spec, Attribution::new(now, scope.actor.clone()));
         let made = self.make(scope, new, call.as_ref()).await;
         if let (Err(_), Some(call)) = (&made, &call)
-            && call.answered::<String>(&self.store, scope, now).await?.is_some()
+            && let Some(answer) = call.answered(&self.store, scope, now).await?
         {
             // Another call of the same key was faster: its answer is this one's.
-            return self.get(scope, &event_name).await;
+            return Ok(answer);
         }
         made?;
         self.get(scope, &event_name).await

@@ -178,7 +178,7 @@ impl Events {
             None => Vec::new(),
         };
         let event = Event {
-            event_id: draft.event_id.unwrap_or_else(|| EventId(Uuid::now_v7())),
+            event_id: draft.event_id.unwrap_or_else(|| new_event_id(ingest)),
             event_name: draft.event_name,
             ref_id: draft.ref_id,
             request_id: draft.request_id,
@@ -241,6 +241,14 @@ impl Events {
             warnings: checked.warnings,
         })
     }
+}
+
+/// A time-ordered id (UUID version 7).
+fn new_event_id(now: Timestamp) -> EventId {
+    let micros = u64::try_from(now.micros()).unwrap_or(0);
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let nanos = u32::try_from(rest * 1_000).unwrap_or(0);
+    EventId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
 }
 
 impl Checked {

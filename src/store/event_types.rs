@@ -69,19 +69,22 @@ impl Store {
                      schema_json = excluded.schema_json, enforcement = excluded.enforcement,
                      attribution = excluded.attribution, version = event_types.version + 1,
                      delete_time = NULL
-                   WHERE event_types.delete_time IS NOT NULL";
+                   WHERE event_types.delete_time IS NOT NULL RETURNING version";
         for event_type in new {
             let mut values = vec![tenant.0.into(), config_version.into()];
             values.extend(columns(event_type)?);
-            let done = tx.execute(sql, values).await?;
-            if done.rows_affected() == 0 && !or_keep {
-                let message =
-                    format!("the tenant has an event type {:?} already", event_type.event_name);
+            let rows = tx.query(sql, values).await?;
+            let Some(row) = rows.first().map(Row) else {
+                if or_keep {
+                    continue;
+                }
+                let name = &event_type.event_name;
+                let message = format!("the tenant has an event type {name:?} already");
                 return Err(Error::new(Reason::EventMetadataExists, message).into());
-            }
+            };
             if let (Some(key), Some(attribution)) = (answer_to, &event_type.attribution) {
-                let answer = &event_type.event_name;
-                idempotency::remember(&tx, tenant, key, answer, attribution.create_time).await?;
+                let answer = EventMetadata { version: row.get("version")?, ..event_type.clone() };
+                idempotency::remember(&tx, tenant, key, &answer, attribution.create_time).await?;
             }
         }
         tx.commit().await
