@@ -46,6 +46,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// The shortest limit on one attempt that can be asked for.
 pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+/// The shortest interval of probes that can be asked for.
+pub const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// SLA of a webhook that does not say.
 pub const DEFAULT_SLA: Duration = Duration::from_secs(3600);
 /// Events of one batch.

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod event_metadata;
+pub mod failure_handling;
 pub mod id;
 pub mod json;
 pub mod limits;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     actor::Attribution,
+    failure_handling::FailureHandling,
     id::{TenantKey, WebhookId, WebhookKey},
     limits,
     retry::RetryPolicy,
@@ -30,6 +31,9 @@ pub struct WebhookSpec {
     pub sla: Duration,
     /// When a failed delivery is tried again; absent means the server's policy.
     pub retry_policy: Option<RetryPolicy>,
+    /// What happens when deliveries keep failing; absent: nothing but 410 suspends.
+    #[serde(default)]
+    pub failure_handling: Option<FailureHandling>,
     /// The owner's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -46,6 +50,7 @@ impl Default for WebhookSpec {
             max_allowed_connections: limits::DEFAULT_MAX_CONNECTIONS,
             sla: limits::DEFAULT_SLA,
             retry_policy: None,
+            failure_handling: None,
             labels: BTreeMap::new(),
         }
     }

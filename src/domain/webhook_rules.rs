@@ -26,6 +26,9 @@ impl WebhookSpec {
         if let Some(policy) = &self.retry_policy {
             policy.check(faults);
         }
+        if let Some(handling) = &self.failure_handling {
+            handling.check(faults);
+        }
         text::check_map(faults, "webhook.labels", self.labels.iter());
     }
 

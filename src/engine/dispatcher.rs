@@ -19,11 +19,13 @@ use super::{
     loader::Loaded,
     recorder::{self, Outcome, Recorded},
     settle,
+    suspension::Judged,
     tasks::Tasks,
     worker::{Finished, Job, Shared, Worker},
 };
 use crate::{
     domain::{
+        delivery::{Attempt, AttemptOutcome},
         error::Result,
         id::{EventKey, TenantId, WebhookKey},
         time::Timestamp,
@@ -180,6 +182,11 @@ impl Dispatcher {
             self.touch(key);
             return;
         }
+        let resumed = lane.config.as_ref().is_some_and(|c| c.webhook.suspension.is_some())
+            && webhook.suspension.is_none();
+        if resumed {
+            lane.resume();
+        }
         let was_taking = lane.config.as_ref().is_none_or(|config| config.webhook.takes_events());
         let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
         let takes = config.webhook.takes_events();
@@ -242,7 +249,7 @@ impl Dispatcher {
             lane.in_load_queue = true;
             self.load_queue.push_back(key);
         }
-        if let Some(due) = lane.next_due.filter(|due| *due > now && lane.is_open()) {
+        if let Some(due) = lane.next_due.filter(|due| *due > now && lane.is_active()) {
             self.timers.insert((due, key));
         }
     }
@@ -317,10 +324,16 @@ impl Dispatcher {
             lane.pause(until);
             self.timers.insert((until, key));
         }
-        if attempted.attempt.summary.http_status == GONE {
-            self.suspend_gone(key);
-        }
-        self.outcomes.push(settle::after_attempt(&config, delivery, attempted, now, chance));
+        let Attempt { summary, start_time, end_time, .. } = &attempted.attempt;
+        let (success, gone) =
+            (summary.outcome == AttemptOutcome::Success, summary.http_status == GONE);
+        let start_time = *start_time;
+        lane.ended(success, start_time, *end_time);
+        let row = lane.failures;
+        let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
+        self.outcomes.push(settled.outcome);
+        let given_up = settled.given_up;
+        self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });
     }
 
     fn recorded(&mut self, recorded: Vec<Recorded>) {

@@ -1,24 +1,17 @@
 //! What lanes do beside delivering: they divert what waits when their webhook was
-//! stopped, resume by themselves when a suspension ends, and put back what somebody
-//! asks for.
+//! stopped, and put back what somebody asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{
-    clock::Clock,
-    dispatcher::{Dispatcher, Input},
-};
+use super::dispatcher::{Dispatcher, Input};
 use crate::{
     domain::{
-        actor::Actor,
         error::{Error, Reason, Result},
         id::{EventKey, WebhookKey},
-        time::Timestamp,
-        webhook::{Suspension, SuspensionCause, Webhook},
     },
-    store::{Requeued, Store},
+    store::Requeued,
 };
 
 /// Deliveries diverted in one transaction.
@@ -63,67 +56,6 @@ impl Dispatcher {
         }
     }
 
-    /// Lifts a suspension whose time is over.
-    pub(super) fn resume_if_due(&mut self, key: WebhookKey, now: Timestamp) {
-        let Some(config) = self.lanes.get(&key).and_then(|lane| lane.config.clone()) else {
-            return;
-        };
-        let due = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
-        if due.is_none_or(|due| due > now) {
-            return;
-        }
-        self.change(key, move |webhook| {
-            let still = webhook.suspension.as_ref().and_then(|s| s.resume_time);
-            if still.is_some_and(|due| due <= now) {
-                webhook.lift_suspension(now);
-            }
-        });
-    }
-
-    /// Suspends a webhook whose destination says that it is gone. What waits stays.
-    pub(super) fn suspend_gone(&mut self, key: WebhookKey) {
-        let now = self.clock.now();
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        // Closed at once; what is decided is read back with the webhook's next version.
-        lane.suspending = true;
-        self.change(key, move |webhook| {
-            if webhook.suspension.is_none() {
-                webhook.suspension = Some(Suspension {
-                    suspend_time: now,
-                    cause: SuspensionCause::Gone,
-                    message: "the destination answered 410 Gone".to_owned(),
-                    resume_time: None,
-                });
-            }
-        });
-    }
-
-    /// Changes a webhook on the service's own account, and tells the lane.
-    fn change(&self, key: WebhookKey, change: impl Fn(&mut Webhook) + Send + Sync + 'static) {
-        let Some(config) = self.lanes.get(&key).and_then(|lane| lane.config.clone()) else {
-            return;
-        };
-        let (store, inputs, clock) =
-            (self.store.clone(), self.inputs.clone(), Arc::clone(&self.clock));
-        self.tasks.spawn(async move {
-            loop {
-                let changed = changed(&store, key, &change, &*clock).await;
-                match changed {
-                    Ok(Some(webhook)) => {
-                        let tenant = config.tenant.clone();
-                        let webhook = Arc::new(webhook);
-                        let _ = inputs.send(Input::Configured { tenant, webhook });
-                        return;
-                    }
-                    Ok(None) => return,
-                    // Somebody else was faster: what they made of it is looked at again.
-                    Err(error) if error.reason == Reason::EtagMismatch => {}
-                    Err(_) => tokio::time::sleep(AFTER_ERROR).await,
-                }
-            }
-        });
-    }
-
     /// Puts a delivery back by hand, unless an attempt of it is running.
     pub(super) fn retry(
         &mut self,
@@ -155,23 +87,4 @@ impl Dispatcher {
             }
         }
     }
-}
-
-/// The webhook after the change, or as it is where there is nothing to change.
-async fn changed(
-    store: &Store,
-    key: WebhookKey,
-    change: &(impl Fn(&mut Webhook) + Sync),
-    clock: &dyn Clock,
-) -> Result<Option<Webhook>> {
-    let Some(current) = store.webhook(key).await?.filter(|w| w.delete_time.is_none()) else {
-        return Ok(None);
-    };
-    let mut next = current.clone();
-    change(&mut next);
-    if next == current {
-        return Ok(Some(current));
-    }
-    next.attribution = current.attribution.changed(clock.now(), Actor::system());
-    store.update_webhook(&current, next).await.map(Some)
 }

@@ -13,6 +13,7 @@ use std::{
 
 use super::{delivery::Delivery, lane_config::LaneConfig, sla::SlaWatch, worker::Worker};
 use crate::domain::{
+    failure_handling::FailureRow,
     id::{EventKey, Position},
     time::Timestamp,
 };
@@ -61,6 +62,13 @@ pub(super) struct Lane {
     pub(super) in_load_queue: bool,
     last_was_retry: bool,
     pub(super) idle_workers: Vec<Worker>,
+    /// Failures in a row.
+    pub(super) failures: FailureRow,
+    /// Attempts at once while the lane gets going again after a suspension; absent
+    /// otherwise.
+    ramp: Option<usize>,
+    /// Whether one attempt may be made in spite of the suspension.
+    probing: bool,
     /// Not before this time is an attempt made: the destination asked for a pause.
     paused_until: Timestamp,
     /// Not before this time is the database read again, after an error.
@@ -93,6 +101,11 @@ impl Lane {
     /// Whether attempts may be made.
     pub(super) fn is_open(&self) -> bool {
         !self.suspending && self.config.as_ref().is_some_and(|config| config.is_open())
+    }
+
+    /// Whether any attempt may be made: in general, or as a probe.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_open() || (self.probing && self.takes_events())
     }
 
     pub(super) fn known_count(&self) -> usize {
@@ -139,6 +152,46 @@ impl Lane {
         !self.waiting.is_empty() || !self.due.is_empty()
     }
 
+    /// Lets one attempt through, to see whether the destination is back.
+    pub(super) fn probe(&mut self) {
+        self.probing = true;
+    }
+
+    /// The suspension is over: attempts begin with one at a time.
+    pub(super) fn resume(&mut self) {
+        self.probing = false;
+        self.ramp = Some(1);
+        self.failures = FailureRow::default();
+    }
+
+    /// Notes an attempt that ended; a success lets a lane that gets going make
+    /// twice as many at once.
+    pub(super) fn ended(&mut self, success: bool, start: Timestamp, end: Timestamp) {
+        if !success {
+            self.failures.failed(start, end);
+            return;
+        }
+        self.failures.succeeded();
+        self.ramp = self.ramp.map(|at_once| at_once * 2).filter(|at_once| *at_once < self.limit());
+    }
+
+    fn limit(&self) -> usize {
+        self.config.as_ref().map_or(0, |c| c.webhook.spec.max_allowed_connections as usize)
+    }
+
+    /// Attempts that may be in flight at once now.
+    fn slots(&self) -> usize {
+        if self.is_open() {
+            self.ramp.unwrap_or(usize::MAX).min(self.limit())
+        } else {
+            usize::from(self.is_active())
+        }
+    }
+
+    fn takes_events(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.webhook.takes_events())
+    }
+
     /// Holds all attempts back until `at`, for the whole lane.
     pub(super) fn pause(&mut self, at: Timestamp) {
         self.paused_until = self.paused_until.max(at);
@@ -146,9 +199,7 @@ impl Lane {
 
     /// Whether a job can be taken now.
     pub(super) fn can_run(&self, now: Timestamp) -> bool {
-        let limit =
-            self.config.as_ref().map_or(0, |c| c.webhook.spec.max_allowed_connections as usize);
-        self.in_flight < limit && self.has_ready() && self.is_open() && self.paused_until <= now
+        self.in_flight < self.slots() && self.has_ready() && self.paused_until <= now
     }
 
     /// Takes the next delivery to be attempted. First attempts and retries take
@@ -166,6 +217,8 @@ impl Lane {
         }?;
         self.known.insert(delivery.event_key, Place::InFlight);
         self.in_flight += 1;
+        // A probe is one attempt; its outcome decides about the next.
+        self.probing = false;
         Some(delivery)
     }
 
@@ -256,7 +309,7 @@ impl Lane {
 
     /// Whether the database should be read, as far as the lane can tell.
     pub(super) fn wants_load(&self, now: Timestamp, room: Room) -> bool {
-        self.is_open()
+        self.is_active()
             && self.left_during_load.is_none()
             && (self.known.is_empty() || (room.deliveries > 0 && room.bytes > 0))
             && self.loads_from <= now

@@ -18,6 +18,7 @@ mod pruner;
 mod recorder;
 mod settle;
 mod sla;
+mod suspension;
 mod tasks;
 mod worker;
 

@@ -10,6 +10,14 @@ use crate::{
     store::Settlement,
 };
 
+/// What an attempt made of a delivery.
+pub(super) struct Settled {
+    /// To be recorded.
+    pub(super) outcome: Outcome,
+    /// Why it was given up, where it was.
+    pub(super) given_up: Option<DivertReason>,
+}
+
 /// What an attempt makes of a delivery. `chance` is a random number in 0..1.
 pub(super) fn after_attempt(
     lane: &LaneConfig,
@@ -17,7 +25,7 @@ pub(super) fn after_attempt(
     Attempted { attempt, retry_after }: Attempted,
     now: Timestamp,
     chance: f64,
-) -> Outcome {
+) -> Settled {
     let ending =
         Ending { outcome: attempt.summary.outcome, http_status: attempt.summary.http_status };
     let age = lane.webhook.age(delivery.outgoing.event.ingest_time, now);
@@ -50,7 +58,8 @@ pub(super) fn after_attempt(
             (ChangeKind::AttemptFailed, DeliveryStatus::Retrying, Some(due), None)
         }
         Transition::Divert(reason) => {
-            (ChangeKind::Settled, DeliveryStatus::Diverted, None, Some(reason))
+            let (status, reason) = given_up(lane, reason);
+            (ChangeKind::Settled, status, None, reason)
         }
     };
     let state = DeliveryState {
@@ -66,7 +75,12 @@ pub(super) fn after_attempt(
         },
         last: Some(attempt.summary.clone()),
     };
-    outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now)
+    let given_up = match transition {
+        Transition::Divert(reason) => Some(reason),
+        Transition::Succeed | Transition::Retry(_) => None,
+    };
+    let outcome = outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now);
+    Settled { outcome, given_up }
 }
 
 /// What becomes of a delivery that is too old to be attempted; `None` where it is not.
@@ -76,14 +90,25 @@ pub(super) fn expired(lane: &LaneConfig, delivery: &Delivery, now: Timestamp) ->
     if age <= lane.policy.max_age() || delivery.state.due_time.is_some() {
         return None;
     }
+    let (status, reason) = given_up(lane, DivertReason::Expired);
     let state = DeliveryState {
-        status: DeliveryStatus::Diverted,
+        status,
         end_time: Some(now),
         sla_breach_time: breach(delivery, now),
         ..delivery.state.clone()
     };
-    let reason = Some(DivertReason::Expired);
     Some(outcome(lane, delivery, None, state, reason, ChangeKind::Settled, now))
+}
+
+/// What becomes of a delivery that is given up: kept, unless its webhook wants what is
+/// exhausted dropped. What waits when a webhook is stopped is kept in any case.
+fn given_up(lane: &LaneConfig, reason: DivertReason) -> (DeliveryStatus, Option<DivertReason>) {
+    let handling = lane.webhook.spec.failure_handling.as_ref();
+    let dropped = handling.is_some_and(|handling| handling.drop_exhausted);
+    if dropped && reason != DivertReason::WebhookStopped {
+        return (DeliveryStatus::Dropped, None);
+    }
+    (DeliveryStatus::Diverted, Some(reason))
 }
 
 /// When the SLA was broken: at the moment it ended, if that has passed.

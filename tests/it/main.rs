@@ -9,6 +9,7 @@ mod delivery;
 mod demo;
 mod event_logs;
 mod event_types;
+mod failure_handling;
 mod fields_not_available;
 mod lanes;
 mod layers;

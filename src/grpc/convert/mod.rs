@@ -9,6 +9,7 @@ pub(super) mod actor;
 pub(super) mod event;
 pub(super) mod event_log;
 pub(super) mod event_metadata;
+pub(super) mod failure_handling;
 pub(super) mod filter;
 pub(super) mod headers;
 pub(super) mod json;

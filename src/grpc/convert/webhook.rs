@@ -2,6 +2,7 @@
 
 use super::{
     actor::show_attribution,
+    failure_handling::{read_failure_handling, show_failure_handling},
     headers::{read_headers, show_header},
     retry_policy::{read_retry_policy, show_retry_policy},
     time, value,
@@ -40,7 +41,7 @@ pub(crate) fn read_webhook(
         max_allowed_connections,
         sla,
         retry_policy,
-        failure_handling: _,
+        failure_handling,
         signing: _,
         static_properties: _,
         enrichment: _,
@@ -67,6 +68,8 @@ pub(crate) fn read_webhook(
         sla: time::read_duration(sla.as_ref(), "webhook.sla", faults)
             .unwrap_or(limits::DEFAULT_SLA),
         retry_policy: retry_policy.as_ref().map(|policy| read_retry_policy(policy, faults)),
+        failure_handling: (failure_handling.as_ref())
+            .map(|handling| read_failure_handling(handling, faults)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
     }
 }
@@ -92,8 +95,6 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
     };
     for (field, asked) in [
         ("event_filters", !webhook.event_filters.is_empty()),
-        // Its presence alone asks for something: that failures be handled.
-        ("failure_handling", webhook.failure_handling.is_some()),
         ("signing", asks(webhook.signing.as_ref())),
         ("static_properties", asks(webhook.static_properties.as_ref())),
         ("enrichment", asks(webhook.enrichment.as_ref())),
@@ -177,6 +178,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         max_allowed_connections,
         sla,
         retry_policy,
+        failure_handling,
         labels,
     } = spec;
     let http = proto::HttpDestination {
@@ -193,6 +195,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         max_allowed_connections: Some(value::show_count(*max_allowed_connections)),
         sla: Some(time::show_duration(*sla)),
         retry_policy: retry_policy.as_ref().map(show_retry_policy),
+        failure_handling: failure_handling.as_ref().map(show_failure_handling),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         delivery_order: proto::DeliveryOrder::Unordered.into(),
         payload_format: proto::PayloadFormat::Event.into(),

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     error::Reason,
+    failure_handling::FailureHandling,
     retry::{FailureClass, RetryPolicy, Waits},
 };
 
@@ -30,7 +31,10 @@ fn what_has_no_effect_yet_is_refused() {
     type Ask = fn(&mut proto::Webhook);
     let cases: [(&str, Ask); 9] = [
         ("event_filters", |w| w.event_filters.push(Default::default())),
-        ("failure_handling", |w| w.failure_handling = Some(Default::default())),
+        ("failure_handling.alert_url", |w| {
+            let alert_url = "http://a/".into();
+            w.failure_handling = Some(proto::FailureHandling { alert_url, ..Default::default() });
+        }),
         ("signing", |w| {
             w.signing = Some(proto::Signing { header_name: "x".into(), ..Default::default() });
         }),
@@ -158,16 +162,32 @@ fn destinations() -> impl Strategy<Value = HttpDestination> {
         })
 }
 
+fn handlings() -> impl Strategy<Value = FailureHandling> {
+    (0u32..9, durations(), any::<bool>(), prop::option::of(durations()), any::<bool>()).prop_map(
+        |(failures, min_failing_time, suspend_on_exhausted, resume_after, drop_exhausted)| {
+            FailureHandling {
+                suspend_after_failures: failures,
+                min_failing_time,
+                suspend_on_exhausted,
+                resume_after,
+                drop_exhausted,
+            }
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn a_definition_reads_back_as_it_was(
         name in "\\PC{0,20}", enabled: bool, event_names in prop::collection::vec("[a-z.*]{0,9}", 0..5),
         destination in destinations(), max_allowed_connections in 0u32..=1_000, sla in durations(),
         retry_policy in prop::option::of(policies()),
+        failure_handling in prop::option::of(handlings()),
         labels in prop::collection::btree_map("[a-z]{0,5}", "\\PC{0,5}", 0..4),
     ) {
         let spec = WebhookSpec {
-            name, enabled, event_names, destination, max_allowed_connections, sla, retry_policy, labels,
+            name, enabled, event_names, destination, max_allowed_connections, sla, retry_policy,
+            failure_handling, labels,
         };
         let mut faults = Faults::default();
         let back = read_webhook(&definition(&spec), &spec.destination.headers, &mut faults);

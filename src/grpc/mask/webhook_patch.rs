@@ -23,6 +23,7 @@ pub(crate) struct WebhookPatch {
     add_event_names: Vec<String>,
     remove_headers: Vec<String>,
     add_headers: Vec<HttpHeader>,
+    remove_failure_handling: bool,
     /// Faults that do not depend on what is stored.
     faults: Faults,
 }
@@ -41,9 +42,6 @@ impl WebhookPatch {
             remove_failure_handling,
             validate_only: _,
         } = request;
-        if remove_failure_handling {
-            faults.unavailable("remove_failure_handling");
-        }
         Self {
             given: webhook.unwrap_or_default(),
             mask: read_mask(update_mask.as_ref(), FIELDS, &OTHERS, &mut faults),
@@ -51,6 +49,7 @@ impl WebhookPatch {
             add_event_names,
             remove_headers,
             add_headers,
+            remove_failure_handling,
             faults,
         }
     }
@@ -66,6 +65,9 @@ impl WebhookPatch {
     }
 
     fn remove(&self, webhook: &mut Webhook) {
+        if self.remove_failure_handling {
+            webhook.failure_handling = None;
+        }
         webhook.event_names.retain(|name| !self.remove_event_names.contains(name));
         if let Some(headers) = headers(webhook) {
             headers.retain(|h| !self.remove_headers.iter().any(|name| same_name(name, &h.name)));

@@ -40,6 +40,7 @@ fn stored() -> WebhookSpec {
             waits: Waits::Schedule(vec![Duration::from_secs(1)]),
             ..RetryPolicy::default()
         }),
+        failure_handling: None,
         labels: [("k".to_owned(), "v".to_owned()), ("l".to_owned(), "w".to_owned())].into(),
     }
 }
@@ -213,13 +214,13 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
         assert_eq!(good(Webhook::default(), &[harmless]), stored(), "{harmless}");
     }
     let failure_handling =
-        Some(FailureHandling { suspend_after_failures: 3, ..Default::default() });
-    let handled = Webhook { failure_handling, ..Default::default() };
-    let refused = [("webhook.failure_handling".to_owned(), Reason::FeatureNotAvailable)];
-    for paths in [&["failure_handling"][..], &["failure_handling.suspend_after_failures"], &[]] {
-        assert_eq!(update(handled.clone(), paths).1, refused, "{paths:?}");
+        Some(FailureHandling { alert_url: "http://a/".into(), ..Default::default() });
+    let alerted = Webhook { failure_handling, ..Default::default() };
+    let at = "webhook.failure_handling.alert_url".to_owned();
+    let refused = [(at, Reason::FeatureNotAvailable)];
+    for paths in [&["failure_handling"][..], &["failure_handling.alert_url"], &[]] {
+        assert_eq!(update(alerted.clone(), paths).1, refused, "{paths:?}");
     }
-    assert_eq!(good(handled, &["failure_handling.notify_emails"]), stored());
 
     let kind = Some(Kind::Queue(QueueDestination { uri: "nats:".into(), ..Default::default() }));
     let queue = Webhook { destination: Some(Destination { kind }), ..Default::default() };
@@ -227,7 +228,17 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
     for paths in [&["destination"][..], &["destination.queue"], &["destination.queue.uri"], &[]] {
         assert_eq!(update(queue.clone(), paths).1, refused, "{paths:?}");
     }
-    let (_, faults) =
-        apply(UpdateWebhookRequest { remove_failure_handling: true, ..Default::default() });
-    assert_eq!(faults, [("remove_failure_handling".to_owned(), Reason::FeatureNotAvailable)]);
+}
+
+#[test]
+fn failure_handling_is_taken_out_before_what_is_given_is_put_in() {
+    let handling =
+        |failures| FailureHandling { suspend_after_failures: failures, ..Default::default() };
+    let given = |handling| Webhook { failure_handling: handling, ..Default::default() };
+    let with = good(given(Some(handling(3))), &["failure_handling"]);
+    let stored = with.failure_handling.clone().expect("failure handling");
+    assert_eq!(stored.suspend_after_failures, 3);
+    let without = UpdateWebhookRequest { remove_failure_handling: true, ..Default::default() };
+    let (spec, faults) = apply(without);
+    assert!(faults.is_empty() && spec.failure_handling.is_none());
 }
