@@ -159,7 +159,7 @@ async fn load(webhooks: usize, events: usize) -> Load {
     let arrivals = Arc::new(Arrivals::new(webhooks, WARM_UP + events));
     let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
     let server = Server::start(directory.path());
-    let publishers = prepare(&server, &receiver, &arrivals, webhooks).await;
+    let publishers = Box::pin(prepare(&server, &receiver, &arrivals, webhooks)).await;
 
     let (before, began) = (server.usage(), Instant::now());
     let published = publishers.publish_all(CONCURRENCY, WARM_UP..WARM_UP + events);
@@ -184,7 +184,7 @@ async fn latency(events: usize) -> Sample {
     let arrivals = Arc::new(Arrivals::new(1, WARM_UP + events));
     let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
     let server = Server::start(directory.path());
-    let publishers = prepare(&server, &receiver, &arrivals, 1).await;
+    let publishers = Box::pin(prepare(&server, &receiver, &arrivals, 1)).await;
 
     let published = publishers.publish_at_rate(RATE, WARM_UP..WARM_UP + events);
     let due = within(PHASE, "publishing", published).await;
