@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::{Router, body::Body, response::Response};
+use axum::{Router, body::Body, middleware, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, server::NamedService, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
@@ -12,7 +13,7 @@ use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
 use super::{
-    DESCRIPTOR, Handlers, fault_details,
+    DESCRIPTOR, Handlers, drain, fault_details,
     proto::{
         event_log_service_server::EventLogServiceServer,
         event_metadata_service_server::EventMetadataServiceServer,
@@ -49,13 +50,18 @@ macro_rules! server {
     };
 }
 
-/// All gRPC routes, gRPC-Web included. Unknown paths are answered by content
+/// All gRPC routes, gRPC-Web included. Once `draining` is cancelled, the streams of
+/// health and reflection end as well. Unknown paths are answered by content
 /// type: UNIMPLEMENTED to gRPC clients, 404 to others.
 ///
 /// # Errors
 ///
 /// Where the built-in descriptor cannot be read, which no test would let pass.
-pub fn routes(services: Handlers, health: HealthServer<impl Health>) -> Result<Router, Error> {
+pub fn routes(
+    services: Handlers,
+    health: HealthServer<impl Health>,
+    draining: CancellationToken,
+) -> Result<Router, Error> {
     let services = Arc::new(services);
     let router = Routes::new(server!(WebhookServiceServer, &services))
         .add_service(server!(EventServiceServer, &services))
@@ -66,6 +72,7 @@ pub fn routes(services: Handlers, health: HealthServer<impl Health>) -> Result<R
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .layer(MapResponseLayer::new(fault_details::explain::<Body>))
+        .layer(middleware::from_fn_with_state(draining, drain::end_foreign_streams))
         // Outermost, and on these routes only: over other paths it would answer
         // plain HTTP/1.1 requests with an empty 400.
         .layer(GrpcWebLayer::new());

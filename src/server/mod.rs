@@ -105,8 +105,8 @@ impl Server {
         }
         let caller = Caller { home: home_tenant()?, actor: Actor::developer() };
         let services = grpc::Handlers { services, caller };
-        let routes =
-            grpc::routes(services, health_service).map_err(|e| format!("reflection: {e}"))?;
+        let routes = grpc::routes(services, health_service, draining.clone())
+            .map_err(|e| format!("reflection: {e}"))?;
         let routes = local_only::guard(routes);
 
         let served = listen::serve(listener, routes, draining.clone());

@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use super::support::{
-    api::{event, http, seconds, update, webhook},
+    api::{event, http, update, webhook},
     refusal::{Refusal, refused},
     server::TestServer,
 };

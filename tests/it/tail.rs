@@ -204,3 +204,22 @@ async fn a_tail_ends_when_the_server_drains() {
     let mut resumed = server.tail(after(&token)).await.expect("the token survives");
     assert!(resumed.until_caught_up().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_watch_of_health_hears_of_the_end_and_does_not_delay_it() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    // A grace period that the test would not outlast.
+    let long = std::time::Duration::from_secs(600);
+    let server = TestServer::with(|config| config.drain_grace = long).await;
+    let mut health = HealthClient::new(server.channel.clone());
+    let watch = health.watch(HealthCheckRequest::default()).await.expect("a watch");
+    let mut watch = watch.into_inner();
+    let first = watch.message().await.expect("no error").expect("a status");
+    assert_eq!(first.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    let stopping = tokio::spawn(server.stop());
+    let second = watch.message().await.expect("no error").expect("a status");
+    assert_eq!(second.status(), tonic_health::pb::health_check_response::ServingStatus::NotServing);
+    let end = watch.message().await.expect_err("the end");
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "SERVER_DRAINING"));
+    stopping.await.expect("the server has ended");
+}
