@@ -48,6 +48,10 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
 pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
 /// The shortest interval of probes that can be asked for.
 pub const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Deliveries per second that a webhook can be limited to, at most.
+pub const MAX_RATE: f64 = 100_000.0;
+/// And at least: one in a day.
+pub const MIN_RATE: f64 = 1.0 / 86_400.0;
 /// SLA of a webhook that does not say.
 pub const DEFAULT_SLA: Duration = Duration::from_secs(3600);
 /// Events of one batch.

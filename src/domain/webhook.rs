@@ -31,6 +31,9 @@ pub struct WebhookSpec {
     pub sla: Duration,
     /// When a failed delivery is tried again; absent means the server's policy.
     pub retry_policy: Option<RetryPolicy>,
+    /// Most deliveries started per second; 0 means no limit.
+    #[serde(default)]
+    pub max_deliveries_per_second: f64,
     /// What happens when deliveries keep failing; absent: nothing but 410 suspends.
     #[serde(default)]
     pub failure_handling: Option<FailureHandling>,
@@ -50,6 +53,7 @@ impl Default for WebhookSpec {
             max_allowed_connections: limits::DEFAULT_MAX_CONNECTIONS,
             sla: limits::DEFAULT_SLA,
             retry_policy: None,
+            max_deliveries_per_second: 0.0,
             failure_handling: None,
             labels: BTreeMap::new(),
         }

@@ -26,6 +26,11 @@ impl WebhookSpec {
         if let Some(policy) = &self.retry_policy {
             policy.check(faults);
         }
+        let rate = self.max_deliveries_per_second;
+        if rate != 0.0 && !(limits::MIN_RATE..=limits::MAX_RATE).contains(&rate) {
+            let message = "must be 0, or from one in a day to 100000";
+            faults.invalid("webhook.max_deliveries_per_second", message);
+        }
         if let Some(handling) = &self.failure_handling {
             handling.check(faults);
         }

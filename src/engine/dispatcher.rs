@@ -173,7 +173,7 @@ impl Dispatcher {
 
     fn configure(&mut self, tenant: TenantId, webhook: Arc<Webhook>) {
         let key = webhook.key;
-        let timeout = self.default_timeout;
+        let (timeout, now) = (self.default_timeout, self.clock.now());
         let lane = self.lane(key);
         // Whatever it says, it is what was decided.
         lane.suspending = false;
@@ -191,7 +191,7 @@ impl Dispatcher {
         let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
         let takes = config.webhook.takes_events();
         let resume = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
-        lane.config = Some(config);
+        lane.configure(config, now);
         if !takes {
             self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
             self.divert(key);
@@ -249,8 +249,9 @@ impl Dispatcher {
             lane.in_load_queue = true;
             self.load_queue.push_back(key);
         }
-        if let Some(due) = lane.next_due.filter(|due| *due > now && lane.is_active()) {
-            self.timers.insert((due, key));
+        let due = lane.next_due.filter(|_| lane.is_active());
+        for at in [due, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
+            self.timers.insert((at, key));
         }
     }
 
@@ -280,7 +281,7 @@ impl Dispatcher {
             if !lane.can_run(now) {
                 continue;
             }
-            let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take()) else {
+            let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take(now)) else {
                 continue;
             };
             if lane.can_run(now) {
@@ -320,9 +321,7 @@ impl Dispatcher {
         let Some(config) = lane.config.clone() else { return };
         if let Some(pause) = attempted.retry_after {
             // Asked for by one answer, it holds for the whole destination.
-            let until = now.plus(pause);
-            lane.pause(until);
-            self.timers.insert((until, key));
+            lane.pause(now.plus(pause));
         }
         let Attempt { summary, start_time, end_time, .. } = &attempted.attempt;
         let (success, gone) =

@@ -9,6 +9,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{delivery::Delivery, lane_config::LaneConfig, sla::SlaWatch, worker::Worker};
@@ -71,6 +72,8 @@ pub(super) struct Lane {
     probing: bool,
     /// Not before this time is an attempt made: the destination asked for a pause.
     paused_until: Timestamp,
+    /// Not before this time is the next attempt made: the webhook's rate.
+    next_start: Timestamp,
     /// Not before this time is the database read again, after an error.
     loads_from: Timestamp,
     pub(super) sla: SlaWatch,
@@ -199,12 +202,42 @@ impl Lane {
 
     /// Whether a job can be taken now.
     pub(super) fn can_run(&self, now: Timestamp) -> bool {
-        self.in_flight < self.slots() && self.has_ready() && self.paused_until <= now
+        self.has_slot() && self.starts_at() <= now
+    }
+
+    /// When the next job can be taken, where one waits for nothing but the time.
+    pub(super) fn next_job(&self) -> Option<Timestamp> {
+        self.has_slot().then(|| self.starts_at())
+    }
+
+    fn has_slot(&self) -> bool {
+        self.in_flight < self.slots() && self.has_ready()
+    }
+
+    fn starts_at(&self) -> Timestamp {
+        self.paused_until.max(self.next_start)
+    }
+
+    /// Attempts of one webhook keep their distance, where it has a rate.
+    fn keep_distance(&mut self, now: Timestamp) {
+        self.next_start = now.plus(self.distance());
+    }
+
+    fn distance(&self) -> Duration {
+        let rate = self.config.as_ref().map_or(0.0, |c| c.webhook.spec.max_deliveries_per_second);
+        if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO }
+    }
+
+    /// Takes over how the webhook is now.
+    pub(super) fn configure(&mut self, config: Arc<LaneConfig>, now: Timestamp) {
+        self.config = Some(config);
+        // A rate that was raised counts at once.
+        self.next_start = self.next_start.min(now.plus(self.distance()));
     }
 
     /// Takes the next delivery to be attempted. First attempts and retries take
     /// turns where there are both, so neither starves the other.
-    pub(super) fn take(&mut self) -> Option<Delivery> {
+    pub(super) fn take(&mut self, now: Timestamp) -> Option<Delivery> {
         let retry_first = !self.last_was_retry;
         let delivery = if retry_first {
             self.due
@@ -217,6 +250,7 @@ impl Lane {
         }?;
         self.known.insert(delivery.event_key, Place::InFlight);
         self.in_flight += 1;
+        self.keep_distance(now);
         // A probe is one attempt; its outcome decides about the next.
         self.probing = false;
         Some(delivery)

@@ -111,7 +111,7 @@ impl Model {
 
     fn attempt(&mut self) {
         if self.lane.can_run(Timestamp::default())
-            && let Some(delivery) = self.lane.take()
+            && let Some(delivery) = self.lane.take(Timestamp::default())
         {
             self.taken.push(delivery.event_key.0);
             self.in_flight.push((delivery.event_key.0, delivery.bytes()));

@@ -75,9 +75,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
     for order in [DeliveryOrder::ByKey, DeliveryOrder::Fifo] {
         ask("delivery_order", &|w| w.set_delivery_order(order));
     }
-    for rate in [0.5, -1.0, f64::NAN, f64::INFINITY] {
-        ask("max_deliveries_per_second", &|w| w.max_deliveries_per_second = rate);
-    }
     for format in (2..=6).filter_map(|number| PayloadFormat::try_from(number).ok()) {
         ask("payload_format", &|w| w.set_payload_format(format));
     }

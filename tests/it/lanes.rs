@@ -1,13 +1,16 @@
 //! Lanes: limits that are kept, order, memory that spills to the database, and
 //! one webhook that does not hold up another.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tidings::grpc::proto::{BatchPublishEventsRequest, DeliveryStatus};
+use tidings::grpc::proto::{
+    BatchPublishEventsRequest, DeliveryStatus, UpdateWebhookRequest, Webhook,
+};
 use tokio::sync::Semaphore;
 
 use super::support::{
     api::{event, quick_retries, webhook},
+    clock::ManualClock,
     receiver::{Receiver, Reply},
     server::TestServer,
 };
@@ -58,7 +61,7 @@ async fn the_limit_of_connections_is_kept_through_failures_and_retries() {
     let receiver = Receiver::with(|r| match r.index % 5 {
         0 => Reply::status(500),
         1 => Reply::reset(),
-        _ => Reply::status(200).after(std::time::Duration::from_millis(2)),
+        _ => Reply::status(200).after(Duration::from_millis(2)),
     })
     .await;
     let mut hook = webhook("w", &receiver.url(), &["*"]);
@@ -73,6 +76,38 @@ async fn the_limit_of_connections_is_kept_through_failures_and_retries() {
         })
         .await;
     assert!(receiver.max_open() <= 3, "{} requests were open at once", receiver.max_open());
+}
+
+#[tokio::test]
+async fn deliveries_keep_the_rate_of_their_webhook_and_nobody_else_does() {
+    let clock = ManualClock::new();
+    let server = TestServer::with_clock(Arc::clone(&clock) as _, |_| {}).await;
+    let (slow, free) = (Receiver::start().await, Receiver::start().await);
+    let mut hook = webhook("slow", &slow.url(), &["*"]);
+    hook.max_deliveries_per_second = 2.0;
+    let slow_id = server.create(hook).await.webhook_id;
+    server.create(webhook("free", &free.url(), &["*"])).await;
+    publish(&server, "a", 0, 10).await;
+    for started in 1..=4 {
+        slow.wait_for(started).await;
+        // What comes after it goes to the other webhook at once: lanes were looked at.
+        publish(&server, "a", 0, 1).await;
+        free.wait_for(10 + started).await;
+        assert_eq!(slow.count(), started);
+        clock.advance(Duration::from_millis(500));
+    }
+    slow.wait_for(5).await;
+
+    // Without a rate the rest goes at once.
+    let webhook = Webhook { webhook_id: slow_id, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["max_deliveries_per_second".into()] };
+    let request = UpdateWebhookRequest {
+        webhook: Some(webhook),
+        update_mask: Some(mask),
+        ..Default::default()
+    };
+    server.webhooks().update_webhook(request).await.expect("updated");
+    slow.wait_for(14).await;
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub(crate) fn read_webhook(
         attribution: _,
         etag: _,
         delivery_order: _,
-        max_deliveries_per_second: _,
+        max_deliveries_per_second,
         payload_format: _,
         number: _,
     } = webhook;
@@ -68,6 +68,7 @@ pub(crate) fn read_webhook(
         sla: time::read_duration(sla.as_ref(), "webhook.sla", faults)
             .unwrap_or(limits::DEFAULT_SLA),
         retry_policy: retry_policy.as_ref().map(|policy| read_retry_policy(policy, faults)),
+        max_deliveries_per_second: *max_deliveries_per_second,
         failure_handling: (failure_handling.as_ref())
             .map(|handling| read_failure_handling(handling, faults)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
@@ -99,7 +100,6 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
         ("static_properties", asks(webhook.static_properties.as_ref())),
         ("enrichment", asks(webhook.enrichment.as_ref())),
         ("delivery_order", ordered),
-        ("max_deliveries_per_second", webhook.max_deliveries_per_second != 0.0),
         ("payload_format", reshaped),
     ] {
         if asked {
@@ -178,6 +178,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         max_allowed_connections,
         sla,
         retry_policy,
+        max_deliveries_per_second,
         failure_handling,
         labels,
     } = spec;
@@ -195,6 +196,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         max_allowed_connections: Some(value::show_count(*max_allowed_connections)),
         sla: Some(time::show_duration(*sla)),
         retry_policy: retry_policy.as_ref().map(show_retry_policy),
+        max_deliveries_per_second: *max_deliveries_per_second,
         failure_handling: failure_handling.as_ref().map(show_failure_handling),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         delivery_order: proto::DeliveryOrder::Unordered.into(),

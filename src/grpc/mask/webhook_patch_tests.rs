@@ -40,6 +40,7 @@ fn stored() -> WebhookSpec {
             waits: Waits::Schedule(vec![Duration::from_secs(1)]),
             ..RetryPolicy::default()
         }),
+        max_deliveries_per_second: 0.0,
         failure_handling: None,
         labels: [("k".to_owned(), "v".to_owned()), ("l".to_owned(), "w".to_owned())].into(),
     }
@@ -208,7 +209,6 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
         "event_filters",
         "delivery_order",
         "payload_format",
-        "max_deliveries_per_second",
         "static_properties",
     ] {
         assert_eq!(good(Webhook::default(), &[harmless]), stored(), "{harmless}");
