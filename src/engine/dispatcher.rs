@@ -185,7 +185,7 @@ impl Dispatcher {
         let resumed = lane.config.as_ref().is_some_and(|c| c.webhook.suspension.is_some())
             && webhook.suspension.is_none();
         if resumed {
-            lane.resume();
+            lane.pace.resume();
         }
         let was_taking = lane.config.as_ref().is_none_or(|config| config.webhook.takes_events());
         let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
@@ -321,14 +321,13 @@ impl Dispatcher {
         let Some(config) = lane.config.clone() else { return };
         if let Some(pause) = attempted.retry_after {
             // Asked for by one answer, it holds for the whole destination.
-            lane.pause(now.plus(pause));
+            lane.pace.pause(now.plus(pause));
         }
         let Attempt { summary, start_time, end_time, .. } = &attempted.attempt;
         let (success, gone) =
             (summary.outcome == AttemptOutcome::Success, summary.http_status == GONE);
         let start_time = *start_time;
-        lane.ended(success, start_time, *end_time);
-        let row = lane.failures;
+        let row = lane.pace.ended(success, start_time, *end_time);
         let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
         self.outcomes.push(settled.outcome);
         let given_up = settled.given_up;

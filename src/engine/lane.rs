@@ -9,12 +9,12 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
-use super::{delivery::Delivery, lane_config::LaneConfig, sla::SlaWatch, worker::Worker};
+use super::{
+    delivery::Delivery, lane_config::LaneConfig, pace::Pace, sla::SlaWatch, worker::Worker,
+};
 use crate::domain::{
-    failure_handling::FailureRow,
     id::{EventKey, Position},
     time::Timestamp,
 };
@@ -63,17 +63,8 @@ pub(super) struct Lane {
     pub(super) in_load_queue: bool,
     last_was_retry: bool,
     pub(super) idle_workers: Vec<Worker>,
-    /// Failures in a row.
-    pub(super) failures: FailureRow,
-    /// Attempts at once while the lane gets going again after a suspension; absent
-    /// otherwise.
-    ramp: Option<usize>,
-    /// Whether one attempt may be made in spite of the suspension.
-    probing: bool,
-    /// Not before this time is an attempt made: the destination asked for a pause.
-    paused_until: Timestamp,
-    /// Not before this time is the next attempt made: the webhook's rate.
-    next_start: Timestamp,
+    /// How fast attempts may be made.
+    pub(super) pace: Pace,
     /// Not before this time is the database read again, after an error.
     loads_from: Timestamp,
     pub(super) sla: SlaWatch,
@@ -108,7 +99,7 @@ impl Lane {
 
     /// Whether any attempt may be made: in general, or as a probe.
     pub(super) fn is_active(&self) -> bool {
-        self.is_open() || (self.probing && self.takes_events())
+        self.is_open() || (self.pace.is_probing() && self.takes_events())
     }
 
     pub(super) fn known_count(&self) -> usize {
@@ -155,84 +146,29 @@ impl Lane {
         !self.waiting.is_empty() || !self.due.is_empty()
     }
 
-    /// Lets one attempt through, to see whether the destination is back.
-    pub(super) fn probe(&mut self) {
-        self.probing = true;
-    }
-
-    /// The suspension is over: attempts begin with one at a time.
-    pub(super) fn resume(&mut self) {
-        self.probing = false;
-        self.ramp = Some(1);
-        self.failures = FailureRow::default();
-    }
-
-    /// Notes an attempt that ended; a success lets a lane that gets going make
-    /// twice as many at once.
-    pub(super) fn ended(&mut self, success: bool, start: Timestamp, end: Timestamp) {
-        if !success {
-            self.failures.failed(start, end);
-            return;
-        }
-        self.failures.succeeded();
-        self.ramp = self.ramp.map(|at_once| at_once * 2).filter(|at_once| *at_once < self.limit());
-    }
-
-    fn limit(&self) -> usize {
-        self.config.as_ref().map_or(0, |c| c.webhook.spec.max_allowed_connections as usize)
-    }
-
-    /// Attempts that may be in flight at once now.
-    fn slots(&self) -> usize {
-        if self.is_open() {
-            self.ramp.unwrap_or(usize::MAX).min(self.limit())
-        } else {
-            usize::from(self.is_active())
-        }
-    }
-
     fn takes_events(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.webhook.takes_events())
     }
 
-    /// Holds all attempts back until `at`, for the whole lane.
-    pub(super) fn pause(&mut self, at: Timestamp) {
-        self.paused_until = self.paused_until.max(at);
-    }
-
     /// Whether a job can be taken now.
     pub(super) fn can_run(&self, now: Timestamp) -> bool {
-        self.has_slot() && self.starts_at() <= now
+        self.has_slot() && self.pace.starts_at() <= now
     }
 
     /// When the next job can be taken, where one waits for nothing but the time.
     pub(super) fn next_job(&self) -> Option<Timestamp> {
-        self.has_slot().then(|| self.starts_at())
+        self.has_slot().then(|| self.pace.starts_at())
     }
 
     fn has_slot(&self) -> bool {
-        self.in_flight < self.slots() && self.has_ready()
-    }
-
-    fn starts_at(&self) -> Timestamp {
-        self.paused_until.max(self.next_start)
-    }
-
-    /// Attempts of one webhook keep their distance, where it has a rate.
-    fn keep_distance(&mut self, now: Timestamp) {
-        self.next_start = now.plus(self.distance());
-    }
-
-    fn distance(&self) -> Duration {
-        let rate = self.config.as_ref().map_or(0.0, |c| c.webhook.spec.max_deliveries_per_second);
-        if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO }
+        let slots = if self.is_open() { self.pace.slots() } else { usize::from(self.is_active()) };
+        self.in_flight < slots && self.has_ready()
     }
 
     /// Takes over how the webhook is now.
     pub(super) fn configure(&mut self, config: Arc<LaneConfig>, now: Timestamp) {
+        self.pace.configure(&config.webhook.spec, now);
         self.config = Some(config);
-        // A rate that was raised counts at once.
-        self.next_start = self.next_start.min(now.plus(self.distance()));
     }
 
     /// Takes the next delivery to be attempted. First attempts and retries take
@@ -250,9 +186,7 @@ impl Lane {
         }?;
         self.known.insert(delivery.event_key, Place::InFlight);
         self.in_flight += 1;
-        self.keep_distance(now);
-        // A probe is one attempt; its outcome decides about the next.
-        self.probing = false;
+        self.pace.started(now);
         Some(delivery)
     }
 

@@ -56,7 +56,9 @@ fn open_lane() -> Lane {
     };
     let tenant = "t".parse().expect("a tenant id");
     let config = LaneConfig::new(tenant, Arc::new(webhook), std::time::Duration::from_secs(1));
-    Lane { config: Some(Arc::new(config)), ..Lane::unread() }
+    let mut lane = Lane::unread();
+    lane.configure(Arc::new(config), Timestamp::default());
+    lane
 }
 
 /// A lane, the rows that wait in the database, and what is under way between them.

@@ -14,6 +14,7 @@ mod housekeeping;
 mod lane;
 mod lane_config;
 mod loader;
+mod pace;
 mod pruner;
 mod recorder;
 mod settle;

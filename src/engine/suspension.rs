@@ -98,7 +98,7 @@ impl Dispatcher {
             return;
         }
         if suspension.cause != SuspensionCause::Operator {
-            lane.probe();
+            lane.pace.probe();
             return;
         }
         self.change(key, move |webhook| {

@@ -1,0 +1,134 @@
+//! How fast a lane may make attempts: how many at once, how far apart, and not before
+//! when.
+
+use std::time::Duration;
+
+use crate::domain::{failure_handling::FailureRow, time::Timestamp, webhook::WebhookSpec};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Attempts that may be in flight at once.
+    limit: usize,
+    /// Attempts at once while the lane gets going again after a suspension.
+    ramp: Option<usize>,
+    /// Whether one attempt may be made in spite of the suspension.
+    probing: bool,
+    /// From the start of one attempt to that of the next.
+    distance: Duration,
+    /// Not before this time is the next attempt made: the webhook's rate.
+    next_start: Timestamp,
+    /// Nor before this one: the destination asked for a pause.
+    paused_until: Timestamp,
+    failures: FailureRow,
+}
+
+impl Pace {
+    /// Takes over limit and rate of the webhook as it is now.
+    pub(super) fn configure(&mut self, spec: &WebhookSpec, now: Timestamp) {
+        let rate = spec.max_deliveries_per_second;
+        self.limit = spec.max_allowed_connections as usize;
+        self.distance =
+            if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO };
+        // A rate that was raised counts at once.
+        self.next_start = self.next_start.min(now.plus(self.distance));
+    }
+
+    /// Attempts that may be in flight at once now, unless the webhook is held.
+    pub(super) fn slots(&self) -> usize {
+        self.ramp.unwrap_or(usize::MAX).min(self.limit)
+    }
+
+    /// When the next attempt may be made.
+    pub(super) fn starts_at(&self) -> Timestamp {
+        self.paused_until.max(self.next_start)
+    }
+
+    /// Notes an attempt that begins.
+    pub(super) fn started(&mut self, now: Timestamp) {
+        self.next_start = now.plus(self.distance);
+        // A probe is one attempt; its outcome decides about the next.
+        self.probing = false;
+    }
+
+    /// Notes an attempt that ended and gives the failures in a row. A success lets a
+    /// lane that gets going again make twice as many at once.
+    pub(super) fn ended(&mut self, success: bool, start: Timestamp, end: Timestamp) -> FailureRow {
+        if success {
+            self.failures.succeeded();
+            self.ramp = self.ramp.map(|slots| slots * 2).filter(|slots| *slots < self.limit);
+        } else {
+            self.failures.failed(start, end);
+        }
+        self.failures
+    }
+
+    /// Holds all attempts back until `at`.
+    pub(super) fn pause(&mut self, at: Timestamp) {
+        self.paused_until = self.paused_until.max(at);
+    }
+
+    /// Lets one attempt through, to see whether the destination is back.
+    pub(super) fn probe(&mut self) {
+        self.probing = true;
+    }
+
+    pub(super) fn is_probing(&self) -> bool {
+        self.probing
+    }
+
+    /// The suspension is over: attempts begin with one at a time, failures are
+    /// counted anew, and a pause that was asked for is over as well.
+    pub(super) fn resume(&mut self) {
+        self.probing = false;
+        self.ramp = Some(1);
+        self.failures = FailureRow::default();
+        self.paused_until = Timestamp::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_micros(millis * 1_000)
+    }
+
+    fn pace(rate: f64) -> Pace {
+        let mut pace = Pace::default();
+        let spec = WebhookSpec {
+            max_allowed_connections: 10,
+            max_deliveries_per_second: rate,
+            ..WebhookSpec::default()
+        };
+        pace.configure(&spec, at(0));
+        pace
+    }
+
+    #[test]
+    fn a_lane_that_resumes_doubles_with_each_success() {
+        let mut pace = pace(0.0);
+        assert_eq!(pace.slots(), 10);
+        pace.resume();
+        let mut slots = vec![pace.slots()];
+        for _ in 0..5 {
+            pace.ended(true, at(0), at(1));
+            slots.push(pace.slots());
+        }
+        assert_eq!(slots, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn the_later_of_rate_and_pause_decides() {
+        let mut pace = pace(4.0);
+        pace.started(at(0));
+        assert_eq!(pace.starts_at(), at(250));
+        pace.pause(at(100));
+        assert_eq!(pace.starts_at(), at(250));
+        pace.pause(at(900));
+        assert_eq!(pace.starts_at(), at(900));
+        pace.resume();
+        assert_eq!(pace.starts_at(), at(250), "the pause is over, the rate is not");
+    }
+}
