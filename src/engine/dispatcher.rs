@@ -14,10 +14,11 @@ use super::{
     Limits, Parts,
     clock::Clock,
     delivery::{Delivery, Outgoing},
-    lane::{Lane, Room},
+    lane::Lane,
     lane_config::LaneConfig,
     loader::Loaded,
     recorder::{self, Outcome, Recorded},
+    room::Room,
     settle,
     suspension::Judged,
     tasks::Tasks,
@@ -189,12 +190,15 @@ impl Dispatcher {
         }
         let was_taking = lane.config.as_ref().is_none_or(|config| config.webhook.takes_events());
         let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
-        let takes = config.webhook.takes_events();
+        let (takes, is_open) = (config.webhook.takes_events(), config.is_open());
         let resume = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
         lane.configure(config, now);
         if !takes {
             self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
             self.divert(key);
+        } else if !is_open {
+            // What waits for long need not wait in memory, where others have a use for it.
+            self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
         } else if !was_taking {
             self.lane(key).reread();
         }
@@ -228,12 +232,8 @@ impl Dispatcher {
 
     /// How much more a lane may hold now.
     pub(super) fn room(&self, key: WebhookKey) -> Room {
-        let (count, bytes) = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
-        let global = self.limits.total_bytes.saturating_sub(self.bytes);
-        Room {
-            deliveries: self.limits.lane_deliveries.saturating_sub(count),
-            bytes: self.limits.lane_bytes.saturating_sub(bytes).min(global),
-        }
+        let held = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
+        Room::new(&self.limits, held, self.bytes, self.lanes.len())
     }
 
     /// Queues a lane for what it may have to do.

@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    delivery::Delivery, lane_config::LaneConfig, pace::Pace, sla::SlaWatch, worker::Worker,
+    delivery::Delivery, lane_config::LaneConfig, pace::Pace, room::Room, sla::SlaWatch,
+    worker::Worker,
 };
 use crate::domain::{
     id::{EventKey, Position},
@@ -79,13 +80,6 @@ pub(super) struct LoadStart {
     last_committed: Position,
 }
 
-/// How much more a lane may hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    pub(super) deliveries: usize,
-    pub(super) bytes: usize,
-}
-
 impl Lane {
     /// A lane of which nothing is known but what the database will say.
     pub(super) fn unread() -> Self {
@@ -128,9 +122,8 @@ impl Lane {
         }
         self.last_committed = delivery.position;
         let bytes = delivery.bytes();
-        let fits = room.deliveries > 0 && bytes <= room.bytes;
-        // However full the others are, a lane is never without any delivery.
-        if self.spilled || !(fits || self.known.is_empty()) {
+        let fits = room.bytes >= bytes || self.known.is_empty();
+        if self.spilled || room.deliveries == 0 || !fits {
             self.spilled = true;
             return 0;
         }
@@ -279,7 +272,8 @@ impl Lane {
     pub(super) fn wants_load(&self, now: Timestamp, room: Room) -> bool {
         self.is_active()
             && self.left_during_load.is_none()
-            && (self.known.is_empty() || (room.deliveries > 0 && room.bytes > 0))
+            && room.deliveries > 0
+            && room.bytes > 0
             && self.loads_from <= now
             && (self.wants_waiting() || self.wants_due(now))
     }

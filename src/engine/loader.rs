@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use super::{
     delivery::Delivery,
     dispatcher::{Dispatcher, Input},
-    lane::{LoadStart, Room},
+    lane::LoadStart,
+    room::Room,
     tasks::Tasks,
 };
 use crate::{
@@ -31,9 +32,9 @@ pub(super) struct Load {
     pub(super) room: Room,
     /// What waits in journal order.
     pub(super) waiting: bool,
-    /// What is due; with how many that the lane knows already, and which the page
-    /// will have once more.
-    pub(super) due: Option<usize>,
+    /// What is due; with how many deliveries and bytes the lane knows already, which
+    /// the page may have once more.
+    pub(super) due: Option<(usize, usize)>,
 }
 
 /// What was read.
@@ -72,7 +73,7 @@ impl Dispatcher {
             if !lane.wants_load(now, room) {
                 continue;
             }
-            let due = lane.wants_due(now).then(|| lane.known_count());
+            let due = lane.wants_due(now).then(|| (lane.known_count(), lane.bytes()));
             let waiting = lane.wants_waiting();
             let load = Load { lane: key, start: lane.begin_load(), now, room, waiting, due };
             if due.is_some() {
@@ -128,14 +129,16 @@ async fn read(store: &Store, load: Load) -> Result<Found> {
     let limit = load.room.deliveries.clamp(1, PAGE);
     let mut found = Found::default();
     let mut bytes = load.room.bytes;
-    if let Some(known) = load.due {
+    if let Some((known, known_bytes)) = load.due {
+        let page_bytes = bytes.saturating_add(known_bytes);
         let LaneBacklog { deliveries, complete } =
-            store.due(load.lane, load.now, limit + known, bytes).await?;
+            store.due(load.lane, load.now, limit + known, page_bytes).await?;
         // What did not fit is due already; what comes later has its time.
         let next =
             if complete { store.next_due(load.lane, load.now).await? } else { Some(load.now) };
         let deliveries: Vec<Delivery> = deliveries.into_iter().map(Delivery::loaded).collect();
-        bytes = bytes.saturating_sub(deliveries.iter().map(Delivery::bytes).sum());
+        let left = page_bytes.saturating_sub(deliveries.iter().map(Delivery::bytes).sum());
+        bytes = bytes.min(left);
         found.due = Some((deliveries, next));
     }
     if load.waiting {

@@ -17,6 +17,7 @@ mod loader;
 mod pace;
 mod pruner;
 mod recorder;
+mod room;
 mod settle;
 mod sla;
 mod suspension;
@@ -50,7 +51,8 @@ pub struct Limits {
     /// Bytes of payload that one lane holds in memory. Default 1 MiB.
     pub lane_bytes: usize,
     /// Bytes of payload that all lanes hold in memory. Default 48 MiB. Beyond it a
-    /// lane still holds one delivery at a time, so that none stands still.
+    /// lane still gets its fair share of as much, or one delivery, so that lanes which
+    /// hold much for long do not slow down the others.
     pub total_bytes: usize,
     /// Attempts in flight at once, over all lanes. Default 4096.
     pub attempts: usize,
