@@ -3,6 +3,7 @@
 mod bad_bytes;
 mod bad_input;
 mod bad_webhooks;
+mod cli;
 mod crash;
 mod database_away;
 mod delivery;
@@ -11,6 +12,7 @@ mod event_logs;
 mod event_types;
 mod failure_handling;
 mod fields_not_available;
+mod grpc_web;
 mod lanes;
 mod layers;
 mod one_server;

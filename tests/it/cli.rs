@@ -1,0 +1,90 @@
+//! The command line, as an operator uses it.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+fn tidings(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("TIDINGS_DEV")
+        .env_remove("TIDINGS_CONFIG")
+        .output()
+        .expect("the binary runs")
+}
+
+/// The command fails, and says why.
+fn refused(directory: &Path, arguments: &[&str]) -> String {
+    let output = tidings(directory, arguments);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert!(output.stdout.is_empty(), "nothing is promised on standard output");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[test]
+fn without_credentials_only_development_is_served_and_only_locally() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    assert!(refused(at, &["serve"]).contains("--dev"));
+    let public = refused(at, &["serve", "--dev", "--listen", "0.0.0.0:0"]);
+    assert!(public.contains("loopback") && public.contains("listen"), "{public}");
+    assert_eq!(std::fs::read_dir(at).expect("readable").count(), 0, "nothing was made");
+}
+
+#[test]
+fn faults_of_the_configuration_name_the_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    for (arguments, key) in [
+        (&["serve", "--dev", "--database", "postgres://h/d"][..], "database"),
+        (&["serve", "--dev", "--retention", "soon"], "retention"),
+        (&["serve", "--dev", "--log", "tidings=loud"], "log"),
+        (&["serve", "--dev", "--listen", "nowhere"], "listen"),
+        (&["serve", "--dev", "--config", "missing.toml"], "missing.toml"),
+        (&["migrate", "--database", "sqlite:"], "database"),
+    ] {
+        let error = refused(at, arguments);
+        assert!(error.contains(key), "{arguments:?}: {error}");
+    }
+    std::fs::write(at.join("tidings.toml"), "max_tails = 'many'\n").expect("written");
+    assert!(refused(at, &["serve", "--dev"]).contains("max_tails"));
+}
+
+#[test]
+fn a_database_is_migrated_once_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    std::fs::write(at.join("tidings.toml"), "database = 'sqlite:from-file.db'\n").expect("written");
+    for _ in 0..2 {
+        assert!(tidings(at, &["migrate"]).status.success());
+        assert!(tidings(at, &["migrate", "--database", "sqlite:from-flag.db"]).status.success());
+    }
+    for file in ["from-file.db", "from-flag.db"] {
+        assert!(at.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn help_lists_what_there_is_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let help = |arguments: &[&str]| {
+        let output = tidings(directory.path(), arguments);
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let all = help(&["--help"]);
+    for command in ["serve", "demo", "migrate"] {
+        assert!(all.contains(command), "{command}");
+    }
+    for later in ["bench", "keys", "tail", "publish"] {
+        assert!(!all.contains(&format!("\n  {later}")), "{later} is not built");
+    }
+    let serve = help(&["serve", "--help"]);
+    for key in ["dev", "listen", "database", "log-format", "attempt-timeout", "retention"] {
+        assert!(serve.contains(&format!("--{key}")), "{key}");
+        let variable = format!("TIDINGS_{}", key.replace('-', "_").to_uppercase());
+        assert!(serve.contains(&variable), "{variable}");
+    }
+}
