@@ -7,12 +7,12 @@ use super::limits;
 /// What is wrong with a payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
-    /// It is larger than 256 KiB.
-    #[error("must be at most {} bytes", limits::PAYLOAD_BYTES)]
-    TooLarge,
-    /// It is nested deeper than 128 levels.
-    #[error("must be nested at most {} levels deep", limits::PAYLOAD_DEPTH)]
-    TooDeep,
+    /// It is larger than that many bytes.
+    #[error("must be at most {0} bytes")]
+    TooLarge(usize),
+    /// It is nested deeper than that many levels.
+    #[error("must be nested at most {0} levels deep")]
+    TooDeep(usize),
     /// It has U+0000, raw or escaped, which many receivers and databases cannot hold.
     #[error("must not contain U+0000")]
     Null,
@@ -27,16 +27,24 @@ pub enum JsonFault {
 /// Checks that a text is a JSON object within the limits, without building it.
 pub fn check_payload(text: &str) -> Result<(), JsonFault> {
     if text.len() > limits::PAYLOAD_BYTES {
-        return Err(JsonFault::TooLarge);
+        return Err(JsonFault::TooLarge(limits::PAYLOAD_BYTES));
     }
-    check_bytes(text.as_bytes())?;
+    check_bytes(text.as_bytes(), limits::PAYLOAD_DEPTH)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|e| JsonFault::Syntax(e.to_string()))?;
     if text.trim_start().starts_with('{') { Ok(()) } else { Err(JsonFault::NoObject) }
 }
 
+/// Checks the size of static properties, which are known to be a JSON object.
+pub fn check_properties(text: &str) -> Result<(), JsonFault> {
+    if text.len() > limits::PROPERTIES_BYTES {
+        return Err(JsonFault::TooLarge(limits::PROPERTIES_BYTES));
+    }
+    check_bytes(text.as_bytes(), limits::PROPERTIES_DEPTH)
+}
+
 /// Looks for U+0000 and for too many levels in one pass. What is no JSON at all
 /// is left to the parser, which says where.
-fn check_bytes(bytes: &[u8]) -> Result<(), JsonFault> {
+fn check_bytes(bytes: &[u8], levels: usize) -> Result<(), JsonFault> {
     let (mut depth, mut in_string) = (0usize, false);
     let mut rest = bytes;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -52,8 +60,8 @@ fn check_bytes(bytes: &[u8]) -> Result<(), JsonFault> {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > limits::PAYLOAD_DEPTH {
-                    return Err(JsonFault::TooDeep);
+                if depth > levels {
+                    return Err(JsonFault::TooDeep(levels));
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
@@ -84,9 +92,12 @@ mod tests {
     fn everything_else_is_refused_with_its_own_fault() {
         let deep = format!("{}1{}", "{\"a\":".repeat(129), "}".repeat(129));
         let big = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::PAYLOAD_BYTES - 7));
-        assert_eq!(check_payload(&deep), Err(JsonFault::TooDeep));
-        assert_eq!(check_payload(&"[".repeat(200_000)), Err(JsonFault::TooDeep));
-        assert_eq!(check_payload(&big), Err(JsonFault::TooLarge));
+        assert_eq!(check_payload(&deep), Err(JsonFault::TooDeep(limits::PAYLOAD_DEPTH)));
+        assert_eq!(
+            check_payload(&"[".repeat(200_000)),
+            Err(JsonFault::TooDeep(limits::PAYLOAD_DEPTH))
+        );
+        assert_eq!(check_payload(&big), Err(JsonFault::TooLarge(limits::PAYLOAD_BYTES)));
         assert_eq!(check_payload("{\"a\":\"\0\"}"), Err(JsonFault::Null));
         assert_eq!(check_payload(r#"{"a":"x\u0000"}"#), Err(JsonFault::Null));
         for array in ["[1]", "1", "null", "\"{}\""] {

@@ -14,6 +14,10 @@ pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
 pub const PAYLOAD_BYTES: usize = 256 * 1024;
 /// Levels of nesting of a payload.
 pub const PAYLOAD_DEPTH: usize = 128;
+/// Bytes of a webhook's static properties as JSON.
+pub const PROPERTIES_BYTES: usize = 16 * 1024;
+/// Levels of nesting of static properties.
+pub const PROPERTIES_DEPTH: usize = 32;
 /// Bytes of one event type's JSON Schema.
 pub const SCHEMA_BYTES: usize = 256 * 1024;
 /// Event names of one webhook, and of one filter.

@@ -38,6 +38,16 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
+    /// As RFC 3339 writes it, in UTC, such as `2020-04-23T05:40:51.351999Z`.
+    pub fn rfc3339(self) -> String {
+        const DAY: i64 = 86_400_000_000;
+        let (days, micros) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let (year, month, day) = civil(days);
+        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    }
+
     /// This time and `by` later, at most [`Self::MAX`].
     pub fn plus(self, by: Duration) -> Self {
         Self::from_micros(self.0.saturating_add(micros(by)))
@@ -55,6 +65,21 @@ impl Timestamp {
     }
 }
 
+/// Year, month and day of the Gregorian calendar, by days since 1970-01-01. Years are
+/// counted from March, so that the leap day is the last one of its year.
+fn civil(days: i64) -> (i64, i64, i64) {
+    const ERA_DAYS: i64 = 146_097;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, day)
+}
+
 /// Whole microseconds of a duration, as stored.
 pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -69,6 +94,21 @@ mod tests {
         assert_eq!(Timestamp::from_micros(i64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.minus(Duration::from_secs(1)), Timestamp::MIN);
+    }
+
+    #[test]
+    fn rfc_3339_knows_leap_days_and_both_ends() {
+        for (seconds, written) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000000Z"),
+        ] {
+            assert_eq!(Timestamp::from_micros(seconds * 1_000_000).rfc3339(), written);
+        }
+        assert_eq!(Timestamp::MIN.rfc3339(), "0001-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::MAX.rfc3339(), "9999-12-31T23:59:59.999999Z");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Webhooks: what an owner wants ([`WebhookSpec`]), and what is the case ([`Webhook`]).
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     actor::Attribution,
+    body::PayloadFormat,
     failure_handling::FailureHandling,
     id::{TenantKey, WebhookId, WebhookKey},
     limits,
@@ -40,6 +41,12 @@ pub struct WebhookSpec {
     /// The owner's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Shape of the request body.
+    #[serde(default)]
+    pub payload_format: PayloadFormat,
+    /// JSON text of the object whose members each body carries; never an empty one.
+    #[serde(default)]
+    pub static_properties: Option<Arc<str>>,
 }
 
 impl Default for WebhookSpec {
@@ -56,6 +63,8 @@ impl Default for WebhookSpec {
             max_deliveries_per_second: 0.0,
             failure_handling: None,
             labels: BTreeMap::new(),
+            payload_format: PayloadFormat::Event,
+            static_properties: None,
         }
     }
 }

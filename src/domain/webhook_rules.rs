@@ -3,8 +3,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
+    body::{self, PayloadFormat},
     error::{Faults, Reason},
-    limits, retry, subscription, text,
+    json, limits, retry, subscription, text,
     webhook::{Header, HttpDestination, WebhookSpec},
 };
 
@@ -35,6 +36,24 @@ impl WebhookSpec {
             handling.check(faults);
         }
         text::check_map(faults, "webhook.labels", self.labels.iter());
+        self.check_properties(faults);
+    }
+
+    fn check_properties(&self, faults: &mut Faults) {
+        let at = "webhook.static_properties";
+        let Some(properties) = &self.static_properties else { return };
+        if let Err(fault) = json::check_properties(properties) {
+            faults.invalid(at, fault.to_string());
+            return;
+        }
+        match self.payload_format {
+            PayloadFormat::Raw => faults.invalid(at, "have no place in a raw payload"),
+            PayloadFormat::CloudEvents => body::check_extensions(properties, at, faults),
+            PayloadFormat::Event
+            | PayloadFormat::SuperOffice
+            | PayloadFormat::Sonar
+            | PayloadFormat::Socotra => {}
+        }
     }
 
     fn check_event_names(&self, faults: &mut Faults) {
@@ -198,6 +217,27 @@ mod tests {
         spec.check(&mut faults);
         let violations = faults.check().err().map(|e| e.violations).unwrap_or_default();
         violations.into_iter().map(|v| v.field).collect()
+    }
+
+    #[test]
+    fn static_properties_fit_their_format() {
+        let with = |payload_format, text: &str| {
+            let static_properties = Some(text.into());
+            fields(&WebhookSpec { payload_format, static_properties, ..spec() })
+        };
+        let at = "webhook.static_properties";
+        assert!(with(PayloadFormat::Event, r#"{"A":[{"b":null}]}"#).is_empty());
+        assert_eq!(with(PayloadFormat::Raw, r#"{"a":1}"#), [at]);
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(32), "]".repeat(32));
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::PROPERTIES_BYTES));
+        for bad in [&*deep, &long, r#"{"a":"\u0000"}"#] {
+            assert_eq!(with(PayloadFormat::Event, bad), [at]);
+        }
+        assert!(with(PayloadFormat::CloudEvents, r#"{"a":"x","b2":true,"c":-5}"#).is_empty());
+        assert_eq!(
+            with(PayloadFormat::CloudEvents, r#"{"A":"x","type":"x","o":{},"f":1.5,"":1}"#),
+            ["A", "type", "o", "f", ""].map(|name| format!("{at}.{name}"))
+        );
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    Request { method: lane.method.clone(), headers, body: delivery.outgoing.body(&lane.tenant) }
+    let body = delivery.outgoing.body(&lane.tenant, &lane.recipe);
+    Request { method: lane.method.clone(), headers, body }
 }
 
 fn summary(result: Result<Answer, Failure>) -> (AttemptSummary, String) {

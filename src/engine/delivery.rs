@@ -3,33 +3,48 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::{
     domain::{
+        body::Recipe,
         delivery::DeliveryState,
         event::Event,
         id::{EventKey, Position, TenantId},
-        notification,
         time::Timestamp,
     },
     store::{NewDelivery, StoredDelivery},
 };
 
-/// An event on its way out. Its body is built by the first attempt that needs it.
+/// An event on its way out. A body is built by the first attempt that needs it, once
+/// for all webhooks of that recipe.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) event: Arc<Event>,
-    body: OnceLock<Bytes>,
+    plain: OnceLock<Bytes>,
+    /// The other bodies; few, as webhooks of one event seldom differ much.
+    special: Mutex<Vec<(Arc<Recipe>, Bytes)>>,
 }
 
 impl Outgoing {
     pub(super) fn new(event: Arc<Event>) -> Arc<Self> {
-        Arc::new(Self { event, body: OnceLock::new() })
+        Arc::new(Self { event, plain: OnceLock::new(), special: Mutex::default() })
     }
 
-    /// The body of the v3 notification.
-    pub(super) fn body(&self, tenant: &TenantId) -> Bytes {
-        self.body.get_or_init(|| notification::event_body(tenant, &self.event).into()).clone()
+    /// The body by that recipe.
+    pub(super) fn body(&self, tenant: &TenantId, recipe: &Arc<Recipe>) -> Bytes {
+        let build = || Bytes::from(recipe.body(tenant, &self.event));
+        if recipe.is_plain() {
+            return self.plain.get_or_init(build).clone();
+        }
+        // Building under the lock is short, and nothing is built twice.
+        let mut built = self.special.lock();
+        if let Some((_, body)) = built.iter().find(|(known, _)| known == recipe) {
+            return body.clone();
+        }
+        let body = build();
+        built.push((Arc::clone(recipe), body.clone()));
+        body
     }
 }
 

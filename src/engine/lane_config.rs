@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
 
 use crate::{
     domain::{
+        body::{PayloadFormat, Recipe},
         id::TenantId,
-        limits, notification,
+        limits,
         retry::RetryPolicy,
         webhook::{HttpDestination, Method, Webhook},
     },
@@ -25,6 +26,8 @@ pub(super) struct LaneConfig {
     pub(super) method: HttpMethod,
     /// Absent where the stored URL cannot be used; each attempt fails then.
     pub(super) target: Option<Target>,
+    /// How bodies are made.
+    pub(super) recipe: Arc<Recipe>,
     /// The headers that are the same for every attempt.
     pub(super) headers: HeaderMap,
     pub(super) limits: Limits,
@@ -44,7 +47,8 @@ impl LaneConfig {
                 Method::Patch => HttpMethod::PATCH,
             },
             target: Target::parse(&destination.url).ok(),
-            headers: headers(destination),
+            recipe: Arc::new(Recipe::new(&webhook.spec)),
+            headers: headers(destination, webhook.spec.payload_format),
             limits: Limits {
                 timeout: destination.timeout.unwrap_or(default_timeout),
                 excerpt_bytes: limits::EXCERPT_BYTES,
@@ -60,7 +64,7 @@ impl LaneConfig {
     }
 }
 
-fn headers(destination: &HttpDestination) -> HeaderMap {
+fn headers(destination: &HttpDestination, format: PayloadFormat) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for configured in &destination.headers {
         let Ok(name) = HeaderName::try_from(&configured.name) else { continue };
@@ -72,8 +76,8 @@ fn headers(destination: &HttpDestination) -> HeaderMap {
         }
     }
     if destination.method != Method::Get {
-        let json = HeaderValue::from_static(notification::CONTENT_TYPE);
-        headers.entry(header::CONTENT_TYPE).or_insert(json);
+        let content_type = HeaderValue::from_static(format.content_type());
+        headers.entry(header::CONTENT_TYPE).or_insert(content_type);
     }
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     headers

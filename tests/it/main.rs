@@ -3,6 +3,7 @@
 mod bad_bytes;
 mod bad_input;
 mod bad_webhooks;
+mod bodies;
 mod cli;
 mod crash;
 mod database_away;

@@ -1,7 +1,8 @@
-//! `google.protobuf.Struct` to JSON text. The way back is not needed: answers
-//! carry the text that was stored.
+//! `google.protobuf.Struct` to JSON text and back. Events do not need the way back:
+//! answers carry the text that was stored.
 
-use prost_types::{Struct, Value, value::Kind};
+use prost_types::{ListValue, Struct, Value, value::Kind};
+use serde_json::Value as Json;
 
 use crate::domain::error::Faults;
 
@@ -14,6 +15,30 @@ pub(crate) fn read_object(object: &Struct, at: &str, faults: &mut Faults) -> Str
     let mut json = String::new();
     write_object(&mut json, object, at, faults);
     json
+}
+
+/// An object from the JSON text that [`read_object`] made of it.
+pub(crate) fn show_object(json: &str) -> Struct {
+    let fields: serde_json::Map<String, Json> = serde_json::from_str(json).unwrap_or_default();
+    show_fields(fields)
+}
+
+fn show_fields(fields: serde_json::Map<String, Json>) -> Struct {
+    Struct { fields: fields.into_iter().map(|(key, value)| (key, show_value(value))).collect() }
+}
+
+fn show_value(value: Json) -> Value {
+    let kind = match value {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Kind::StringValue(text),
+        Json::Array(values) => {
+            Kind::ListValue(ListValue { values: values.into_iter().map(show_value).collect() })
+        }
+        Json::Object(fields) => Kind::StructValue(show_fields(fields)),
+    };
+    Value { kind: Some(kind) }
 }
 
 fn write_object(json: &mut String, object: &Struct, at: &str, faults: &mut Faults) {
@@ -97,6 +122,8 @@ mod tests {
              \"z\":[0,0,1,-7,9007199254740991,9007199254740992.0,1.5,1e+300,-2.5e-7]}"
         );
         assert!(faults.is_empty());
+        let json = read_object(&object, "event.object", &mut faults);
+        assert_eq!(show_object(&json), object);
     }
 
     #[test]

@@ -4,11 +4,13 @@ use super::{
     actor::show_attribution,
     failure_handling::{read_failure_handling, show_failure_handling},
     headers::{read_headers, show_header},
+    json,
     retry_policy::{read_retry_policy, show_retry_policy},
     time, value,
 };
 use crate::{
     domain::{
+        body::PayloadFormat,
         error::Faults,
         id::TenantId,
         limits,
@@ -43,7 +45,7 @@ pub(crate) fn read_webhook(
         retry_policy,
         failure_handling,
         signing: _,
-        static_properties: _,
+        static_properties,
         enrichment: _,
         consumer_group_id: _,
         labels,
@@ -51,7 +53,7 @@ pub(crate) fn read_webhook(
         etag: _,
         delivery_order: _,
         max_deliveries_per_second,
-        payload_format: _,
+        payload_format,
         number: _,
     } = webhook;
     refuse_unavailable(webhook, faults);
@@ -72,6 +74,33 @@ pub(crate) fn read_webhook(
         failure_handling: (failure_handling.as_ref())
             .map(|handling| read_failure_handling(handling, faults)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        payload_format: read_format(*payload_format, faults),
+        static_properties: (static_properties.as_ref())
+            .filter(|properties| !properties.fields.is_empty())
+            .map(|p| json::read_object(p, "webhook.static_properties", faults).into()),
+    }
+}
+
+fn read_format(number: i32, faults: &mut Faults) -> PayloadFormat {
+    use proto::PayloadFormat as Format;
+    match value::read_enum(number, "webhook.payload_format", faults).unwrap_or_default() {
+        Format::Unspecified | Format::Event => PayloadFormat::Event,
+        Format::Cloudevents => PayloadFormat::CloudEvents,
+        Format::Raw => PayloadFormat::Raw,
+        Format::Superoffice => PayloadFormat::SuperOffice,
+        Format::Sonar => PayloadFormat::Sonar,
+        Format::Socotra => PayloadFormat::Socotra,
+    }
+}
+
+fn show_format(format: PayloadFormat) -> proto::PayloadFormat {
+    match format {
+        PayloadFormat::Event => proto::PayloadFormat::Event,
+        PayloadFormat::CloudEvents => proto::PayloadFormat::Cloudevents,
+        PayloadFormat::Raw => proto::PayloadFormat::Raw,
+        PayloadFormat::SuperOffice => proto::PayloadFormat::Superoffice,
+        PayloadFormat::Sonar => proto::PayloadFormat::Sonar,
+        PayloadFormat::Socotra => proto::PayloadFormat::Socotra,
     }
 }
 
@@ -85,22 +114,11 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
         proto::DeliveryOrder::Unspecified | proto::DeliveryOrder::Unordered => false,
         proto::DeliveryOrder::ByKey | proto::DeliveryOrder::Fifo => true,
     };
-    let format = value::read_enum(webhook.payload_format, "webhook.payload_format", faults);
-    let reshaped = match format.unwrap_or_default() {
-        proto::PayloadFormat::Unspecified | proto::PayloadFormat::Event => false,
-        proto::PayloadFormat::Cloudevents
-        | proto::PayloadFormat::Raw
-        | proto::PayloadFormat::Superoffice
-        | proto::PayloadFormat::Sonar
-        | proto::PayloadFormat::Socotra => true,
-    };
     for (field, asked) in [
         ("event_filters", !webhook.event_filters.is_empty()),
         ("signing", asks(webhook.signing.as_ref())),
-        ("static_properties", asks(webhook.static_properties.as_ref())),
         ("enrichment", asks(webhook.enrichment.as_ref())),
         ("delivery_order", ordered),
-        ("payload_format", reshaped),
     ] {
         if asked {
             faults.unavailable(format!("webhook.{field}"));
@@ -181,6 +199,8 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         max_deliveries_per_second,
         failure_handling,
         labels,
+        payload_format,
+        static_properties,
     } = spec;
     let http = proto::HttpDestination {
         url: url.clone(),
@@ -200,7 +220,8 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         failure_handling: failure_handling.as_ref().map(show_failure_handling),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         delivery_order: proto::DeliveryOrder::Unordered.into(),
-        payload_format: proto::PayloadFormat::Event.into(),
+        payload_format: show_format(*payload_format).into(),
+        static_properties: static_properties.as_deref().map(json::show_object),
         ..Default::default()
     }
 }

@@ -1,0 +1,113 @@
+//! Bodies: what a delivery carries, by the payload format of its webhook.
+//!
+//! Pure functions of an event and a [`Recipe`], so that a retry sends the very same
+//! bytes. They compose text: what a publisher wrote is never parsed and written anew.
+
+mod cloudevents;
+mod members;
+mod notification;
+mod socotra;
+mod sonar;
+mod superoffice;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::cloudevents::check_properties as check_extensions;
+use super::{event::Event, id::TenantId, webhook::WebhookSpec};
+
+/// Shape of the request body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PayloadFormat {
+    /// The v3 notification.
+    #[default]
+    Event,
+    /// CloudEvents 1.0, structured JSON.
+    CloudEvents,
+    /// The payload alone.
+    Raw,
+    /// The SuperOffice notification.
+    SuperOffice,
+    /// The Sonar notification.
+    Sonar,
+    /// The Socotra `EventResponse`.
+    Socotra,
+}
+
+impl PayloadFormat {
+    /// Content type of a body that no header of the webhook names otherwise.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::CloudEvents => "application/cloudevents+json; charset=utf-8",
+            Self::Event | Self::Raw | Self::SuperOffice | Self::Sonar | Self::Socotra => {
+                "application/json"
+            }
+        }
+    }
+}
+
+/// All that a body depends on besides its event. Webhooks of equal recipes get
+/// equal bodies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipe {
+    format: PayloadFormat,
+    /// A JSON object that is not empty.
+    properties: Option<Arc<str>>,
+    /// Empty but for the format that tells it.
+    webhook_name: String,
+}
+
+impl Recipe {
+    /// The recipe of a webhook's bodies.
+    pub fn new(spec: &WebhookSpec) -> Self {
+        let named = spec.payload_format == PayloadFormat::SuperOffice;
+        Self {
+            format: spec.payload_format,
+            properties: spec.static_properties.clone(),
+            webhook_name: if named { spec.name.clone() } else { String::new() },
+        }
+    }
+
+    /// Whether this is what most webhooks use: the v3 notification and nothing more.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The body of an event.
+    pub fn body(&self, tenant: &TenantId, event: &Event) -> String {
+        let properties = self.properties.as_deref();
+        match self.format {
+            PayloadFormat::Event => notification::body(tenant, event, properties),
+            PayloadFormat::CloudEvents => cloudevents::body(tenant, event, properties),
+            PayloadFormat::Raw => event.payload.to_string(),
+            PayloadFormat::SuperOffice => {
+                superoffice::body(tenant, event, properties, &self.webhook_name)
+            }
+            PayloadFormat::Sonar => sonar::body(event, properties),
+            PayloadFormat::Socotra => socotra::body(event, properties),
+        }
+    }
+}
+
+fn push_json(to: &mut String, text: &str) {
+    to.push_str(&serde_json::Value::from(text).to_string());
+}
+
+/// Ends an object after a member that was written: the properties, where there are any.
+fn close(mut body: String, properties: Option<&str>) -> String {
+    if let Some(properties) = properties {
+        body.push_str(",\"properties\":");
+        body.push_str(properties);
+    }
+    body.push('}');
+    body
+}
+
+/// When an event happened, as far as is known.
+fn event_time(event: &Event) -> String {
+    event.occur_time.unwrap_or(event.ingest_time).rfc3339()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Each body, to the byte.
+
+use super::*;
+use crate::domain::time::Timestamp;
+
+const PAYLOAD: &str =
+    "{ \"b\":9007199254740993,\"PrimaryKey\": 7,\"action\":\"x\",\"a\":1.10, \"a\":[ ]}";
+
+fn event(payload: &str) -> Event {
+    Event {
+        event_id: "ccc983c2-df7a-4ece-b5cc-e574cec66fc1".parse().expect("a UUID"),
+        event_name: "contact.changed".into(),
+        ref_id: "50074_38236069".into(),
+        request_id: "quo\"te".into(),
+        payload: payload.into(),
+        occur_time: None,
+        ingest_time: Timestamp::from_micros(1_587_620_451_351_999),
+        attributes: Default::default(),
+    }
+}
+
+fn body_of(format: PayloadFormat, properties: Option<&str>, event: &Event) -> String {
+    let spec = WebhookSpec {
+        name: "hook".into(),
+        payload_format: format,
+        static_properties: properties.map(Into::into),
+        ..WebhookSpec::default()
+    };
+    let body = Recipe::new(&spec).body(&"50074".parse().expect("a tenant id"), event);
+    assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{body}");
+    body
+}
+
+#[test]
+fn each_format_is_exact() {
+    let cases = [
+        (
+            PayloadFormat::Event,
+            None,
+            r#"{"eventName":"contact.changed","eventId":"ID","orgId":50074,"refId":"50074_38236069","apiRequestId":"quo\"te","createdAt":1587620451351,"data":PAYLOAD}"#,
+        ),
+        (
+            PayloadFormat::Event,
+            Some(r#"{"k":[1]}"#),
+            r#"{"eventName":"contact.changed","eventId":"ID","orgId":50074,"refId":"50074_38236069","apiRequestId":"quo\"te","createdAt":1587620451351,"data":PAYLOAD,"properties":{"k":[1]}}"#,
+        ),
+        (
+            PayloadFormat::CloudEvents,
+            Some(r#"{"stage":"test"}"#),
+            r#"{"specversion":"1.0","id":"ID","source":"/tenants/50074","type":"contact.changed","subject":"50074_38236069","time":"2020-04-23T05:40:51.351999Z","requestid":"quo\"te","stage":"test","datacontenttype":"application/json","data":PAYLOAD}"#,
+        ),
+        (PayloadFormat::Raw, None, "PAYLOAD"),
+        (
+            PayloadFormat::SuperOffice,
+            Some(r#"{"Event":"no","own":true}"#),
+            r#"{"EventId":"ID","Timestamp":"2020-04-23T05:40:51.351999Z","Changes":[],"Event":"contact.changed","PrimaryKey":7,"Entity":"contact","ContextIdentifier":"50074","ChangedByAssociateId":0,"WebhookName":"hook","own":true}"#,
+        ),
+        (
+            PayloadFormat::Sonar,
+            Some(r#"{"k":1}"#),
+            r#"{"action":"contact.changed","uuid":"ID","b":9007199254740993,"PrimaryKey":7,"a":1.10,"a":[ ],"properties":{"k":1}}"#,
+        ),
+        (
+            PayloadFormat::Socotra,
+            Some(r#"{"k":1}"#),
+            r#"{"locator":"ID","requestId":"quo\"te","userLocator":null,"timestamp":"2020-04-23T05:40:51.351999Z","type":"contact.changed","data":PAYLOAD,"properties":{"k":1}}"#,
+        ),
+    ];
+    for (format, properties, expected) in cases {
+        let event = event(PAYLOAD);
+        let expected =
+            expected.replace("ID", "\0").replace("\0\"", "ID\"").replace("PAYLOAD", PAYLOAD);
+        let expected = expected.replace("\"ID\"", &format!("\"{}\"", event.event_id));
+        let expected = expected.replace('\0', "ID");
+        assert_eq!(body_of(format, properties, &event), expected, "{format:?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_left_out_or_null() {
+    let event = Event { ref_id: String::new(), request_id: String::new(), ..event("{}") };
+    let cloud = body_of(PayloadFormat::CloudEvents, None, &event);
+    assert!(!cloud.contains("subject") && !cloud.contains("requestid"), "{cloud}");
+    let socotra = body_of(PayloadFormat::Socotra, None, &event);
+    assert!(socotra.contains("\"requestId\":null"), "{socotra}");
+    let sonar = body_of(PayloadFormat::Sonar, None, &event);
+    assert_eq!(
+        sonar,
+        format!("{{\"action\":\"contact.changed\",\"uuid\":\"{}\"}}", event.event_id)
+    );
+}
+
+#[test]
+fn only_tenants_that_are_exact_numbers_become_numbers() {
+    for (tenant, written) in [
+        ("0", "0"),
+        ("007", "\"007\""),
+        ("1e5", "\"1e5\""),
+        ("acme", "\"acme\""),
+        ("999999999999999", "999999999999999"),
+        ("9999999999999999", "\"9999999999999999\""),
+    ] {
+        let body = Recipe::default().body(&tenant.parse().expect("a tenant id"), &event("{}"));
+        assert!(body.contains(&format!("\"orgId\":{written},")), "{body}");
+    }
+}
