@@ -22,6 +22,14 @@ pub const PROPERTIES_DEPTH: usize = 32;
 pub const SCHEMA_BYTES: usize = 256 * 1024;
 /// Event names of one webhook, and of one filter.
 pub const EVENT_NAMES: usize = 1_000;
+/// Filters of one webhook.
+pub const EVENT_FILTERS: usize = 50;
+/// Values of one filter of a webhook.
+pub const EVENT_FILTER_VALUES: usize = 100;
+/// Bytes of the path of a webhook's filter.
+pub const EVENT_FILTER_PATH_BYTES: usize = 1_024;
+/// Levels of nesting of a value of a webhook's filter.
+pub const EVENT_FILTER_DEPTH: usize = 32;
 /// Headers of one webhook.
 pub const HEADERS: usize = 64;
 /// Values of one header.

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod delivery;
 pub mod error;
 pub mod event;
+pub mod event_filter;
 pub mod event_metadata;
 pub mod failure_handling;
 pub mod id;

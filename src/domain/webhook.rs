@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     actor::Attribution,
     body::PayloadFormat,
+    event_filter::EventFilter,
     failure_handling::FailureHandling,
     id::{TenantKey, WebhookId, WebhookKey},
     limits,
@@ -24,6 +25,9 @@ pub struct WebhookSpec {
     pub enabled: bool,
     /// Event types that trigger it, `prefix.*` and `*` among them.
     pub event_names: Vec<String>,
+    /// Conditions on the payload; all must hold.
+    #[serde(default)]
+    pub event_filters: Vec<EventFilter>,
     /// Where deliveries go.
     pub destination: HttpDestination,
     /// Most deliveries in flight at once.
@@ -56,6 +60,7 @@ impl Default for WebhookSpec {
             name: String::new(),
             enabled: true,
             event_names: Vec::new(),
+            event_filters: Vec::new(),
             destination: HttpDestination::default(),
             max_allowed_connections: limits::DEFAULT_MAX_CONNECTIONS,
             sla: limits::DEFAULT_SLA,

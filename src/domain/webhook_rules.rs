@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     body::{self, PayloadFormat},
     error::{Faults, Reason},
-    json, limits, retry, subscription, text,
+    event_filter, json, limits, retry, subscription, text,
     webhook::{Header, HttpDestination, WebhookSpec},
 };
 
@@ -15,6 +15,7 @@ impl WebhookSpec {
     pub fn check(&self, faults: &mut Faults) {
         text::check_name(faults, "webhook.name", &self.name);
         self.check_event_names(faults);
+        event_filter::check_filters(&self.event_filters, faults);
         self.destination.check(faults);
         let at = "webhook.max_allowed_connections";
         if self.max_allowed_connections == 0 {

@@ -78,7 +78,7 @@ impl Events {
         self.refuse_while_draining()?;
         let checked = self.check(scope, "event", event, ingest)?;
         if validate_only {
-            let matched = scope.config.matching(&checked.event.event_name, ingest).len();
+            let matched = scope.config.matching(&checked.event).len();
             return Ok(checked.published(matched));
         }
         let mut published = self.store_all(scope, vec![checked]).await?;
@@ -203,7 +203,7 @@ impl Events {
                 .iter()
                 .map(|checked| {
                     let event = Arc::clone(&checked.event);
-                    let targets = scope.config.matching(&event.event_name, event.ingest_time);
+                    let targets = scope.config.matching(&event);
                     NewEvent { event, targets }
                 })
                 .collect();

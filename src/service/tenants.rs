@@ -10,6 +10,8 @@ use crate::{
     domain::{
         catalogue,
         error::Result,
+        event::Event,
+        event_filter,
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
         subscription::SubscriptionIndex,
         time::Timestamp,
@@ -93,19 +95,42 @@ impl TenantConfig {
         self.state.read().version
     }
 
-    /// The webhooks that want events of this name, and when the SLA of one ingested
-    /// at `ingest` ends.
-    pub(super) fn matching(
+    /// The webhooks that want an event, and when their SLA ends. The payload is read
+    /// only where a webhook that wants the name has filters: once, and not under the
+    /// lock.
+    pub(super) fn matching(&self, event: &Event) -> Vec<(WebhookKey, Option<Timestamp>)> {
+        let (mut targets, filtered) = self.candidates(event);
+        if !filtered.is_empty() {
+            let payload = event_filter::read_payload(&event.payload);
+            let holds = |filters| {
+                payload.as_ref().is_some_and(|payload| event_filter::all_hold(filters, payload))
+            };
+            let mut filtered = filtered.iter().peekable();
+            // Both are in key order.
+            targets.retain(|(key, _)| match filtered.next_if(|webhook| webhook.key == *key) {
+                Some(webhook) => holds(&webhook.spec.event_filters),
+                None => true,
+            });
+        }
+        targets
+    }
+
+    /// The webhooks that want events of that name, in key order, and those of them
+    /// that have filters.
+    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
+    fn candidates(
         &self,
-        event_name: &str,
-        ingest: Timestamp,
-    ) -> Vec<(WebhookKey, Option<Timestamp>)> {
+        event: &Event,
+    ) -> (Vec<(WebhookKey, Option<Timestamp>)>, Vec<Arc<Webhook>>) {
         let state = self.state.read();
-        let matching = state.subscriptions.matching(event_name).into_iter().map(|key| {
-            let sla = state.webhooks.get(&key).map(|webhook| webhook.spec.sla);
-            (key, sla.filter(|sla| !sla.is_zero()).map(|sla| ingest.plus(sla)))
+        let mut filtered = Vec::new();
+        let matching = state.subscriptions.matching(&event.event_name).into_iter().map(|key| {
+            let webhook = state.webhooks.get(&key);
+            filtered.extend(webhook.filter(|w| !w.spec.event_filters.is_empty()).cloned());
+            let sla = webhook.map(|webhook| webhook.spec.sla).filter(|sla| !sla.is_zero());
+            (key, sla.map(|sla| event.ingest_time.plus(sla)))
         });
-        matching.collect()
+        (matching.collect(), filtered)
     }
 
     pub(super) fn webhook(&self, id: WebhookId) -> Option<Arc<Webhook>> {

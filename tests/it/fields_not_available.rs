@@ -2,11 +2,11 @@
 
 use prost_types::{Struct, Value};
 use tidings::grpc::proto::{
-    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, EventFilter,
-    ExplainEventRequest, FailureHandling, GetDeliveryStatsRequest, GetTenantRequest,
-    GetWebhookRequest, ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat,
-    PublishEventRequest, QueueDestination, RotateWebhookSecretRequest, Signing, SigningScheme,
-    SigningSecret, TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
+    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, ExplainEventRequest,
+    FailureHandling, GetDeliveryStatsRequest, GetTenantRequest, GetWebhookRequest,
+    ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat, PublishEventRequest,
+    QueueDestination, RotateWebhookSecretRequest, Signing, SigningScheme, SigningSecret,
+    TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
     api_key_service_client::ApiKeyServiceClient, destination::Kind,
     diverted_event_service_client::DivertedEventServiceClient,
     tenant_service_client::TenantServiceClient,
@@ -41,7 +41,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
         set(&mut asking);
         cases.push((field, asking));
     };
-    ask("event_filters", &|w| w.event_filters.push(EventFilter::default()));
     ask("failure_handling.notify_emails", &|w| {
         let notify_emails = vec!["a@example.com".into()];
         w.failure_handling = Some(FailureHandling { notify_emails, ..Default::default() });
@@ -58,10 +57,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
     for set in signings {
         ask("signing", &|w| set(w.signing.get_or_insert_default()));
     }
-    ask("static_properties", &|w| {
-        let fields = [("a".to_owned(), Value { kind: None })].into();
-        w.static_properties = Some(Struct { fields });
-    });
     let enrichments: [fn(&mut Enrichment); 5] = [
         |e| e.till_details = true,
         |e| e.store_details = true,
@@ -74,9 +69,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
     }
     for order in [DeliveryOrder::ByKey, DeliveryOrder::Fifo] {
         ask("delivery_order", &|w| w.set_delivery_order(order));
-    }
-    for format in (2..=6).filter_map(|number| PayloadFormat::try_from(number).ok()) {
-        ask("payload_format", &|w| w.set_payload_format(format));
     }
     ask("destination.queue", &|w| {
         let kind = Some(Kind::Queue(QueueDestination::default()));

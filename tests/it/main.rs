@@ -13,6 +13,7 @@ mod event_logs;
 mod event_types;
 mod failure_handling;
 mod fields_not_available;
+mod filters;
 mod grpc_web;
 mod lanes;
 mod layers;

@@ -76,14 +76,19 @@ fn write_value(json: &mut String, value: &Value, at: &str, faults: &mut Faults) 
 }
 
 fn write_number(json: &mut String, number: f64, at: &str, faults: &mut Faults) {
+    match read_number(number) {
+        Some(number) => json.push_str(&number.to_string()),
+        None => faults.invalid(at, "must be a finite number"),
+    }
+}
+
+/// A number that JSON can say: without a fraction where doubles hold it exactly.
+pub(crate) fn read_number(number: f64) -> Option<serde_json::Number> {
     if number.fract() == 0.0 && number.abs() < EXACT {
         // Exact: it is whole and within the bounds of i64.
-        json.push_str(&(number as i64).to_string());
-    } else if let Some(number) = serde_json::Number::from_f64(number) {
-        json.push_str(&number.to_string());
-    } else {
-        faults.invalid(at, "must be a finite number");
+        return Some((number as i64).into());
     }
+    serde_json::Number::from_f64(number)
 }
 
 fn write_text(json: &mut String, text: &str) {

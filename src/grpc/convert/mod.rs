@@ -7,6 +7,7 @@
 
 pub(super) mod actor;
 pub(super) mod event;
+pub(super) mod event_filter;
 pub(super) mod event_log;
 pub(super) mod event_metadata;
 pub(super) mod failure_handling;

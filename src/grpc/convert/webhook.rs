@@ -2,6 +2,7 @@
 
 use super::{
     actor::show_attribution,
+    event_filter::{read_filters, show_filter},
     failure_handling::{read_failure_handling, show_failure_handling},
     headers::{read_headers, show_header},
     json,
@@ -38,7 +39,7 @@ pub(crate) fn read_webhook(
         state: _,
         suspension: _,
         event_names,
-        event_filters: _,
+        event_filters,
         destination,
         max_allowed_connections,
         sla,
@@ -61,6 +62,7 @@ pub(crate) fn read_webhook(
         name: name.clone(),
         enabled: enabled.unwrap_or(true),
         event_names: event_names.clone(),
+        event_filters: read_filters(event_filters, faults),
         destination: read_destination(destination.as_ref(), stored, faults),
         max_allowed_connections: match max_allowed_connections {
             None => limits::DEFAULT_MAX_CONNECTIONS,
@@ -115,7 +117,6 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
         proto::DeliveryOrder::ByKey | proto::DeliveryOrder::Fifo => true,
     };
     for (field, asked) in [
-        ("event_filters", !webhook.event_filters.is_empty()),
         ("signing", asks(webhook.signing.as_ref())),
         ("enrichment", asks(webhook.enrichment.as_ref())),
         ("delivery_order", ordered),
@@ -192,6 +193,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         name,
         enabled,
         event_names,
+        event_filters,
         destination: HttpDestination { url, method, headers, timeout },
         max_allowed_connections,
         sla,
@@ -212,6 +214,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         name: name.clone(),
         enabled: Some(*enabled),
         event_names: event_names.clone(),
+        event_filters: event_filters.iter().map(show_filter).collect(),
         destination: Some(proto::Destination { kind: Some(Kind::Http(http)) }),
         max_allowed_connections: Some(value::show_count(*max_allowed_connections)),
         sla: Some(time::show_duration(*sla)),

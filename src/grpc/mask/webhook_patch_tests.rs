@@ -27,6 +27,7 @@ fn stored() -> WebhookSpec {
     WebhookSpec {
         name: "old".into(),
         enabled: false,
+        event_filters: Vec::new(),
         event_names: vec!["a".into(), "b".into()],
         destination: HttpDestination {
             url: "http://old/".into(),
@@ -208,7 +209,6 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
         "enrichment",
         "destination.queue",
         "destination.queue.uri",
-        "event_filters",
         "delivery_order",
         "payload_format",
         "static_properties",
