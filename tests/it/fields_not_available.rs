@@ -1,6 +1,5 @@
 //! What the contract has and this server cannot do yet is refused, never ignored.
 
-use prost_types::{Struct, Value};
 use tidings::grpc::proto::{
     CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, ExplainEventRequest,
     FailureHandling, GetDeliveryStatsRequest, GetTenantRequest, GetWebhookRequest,
