@@ -40,6 +40,10 @@ pub const HEADER_BYTES: usize = 4_096;
 pub const URL_BYTES: usize = 2_048;
 /// Labels of a webhook, attributes of an event, entries of a filter's map.
 pub const LABELS: usize = 64;
+/// Signing secrets of a webhook.
+pub const SECRETS: usize = 10;
+/// How long older signing secrets keep signing when a rotation does not say.
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Waits of a written-out retry schedule.
 pub const SCHEDULE_STEPS: usize = 50;
 /// Classes of failures that a policy names.

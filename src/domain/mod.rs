@@ -20,6 +20,8 @@ pub mod notification;
 pub mod retry;
 pub mod retry_after;
 pub mod schema;
+pub mod signature;
+pub mod signing;
 pub mod subscription;
 pub mod tail;
 pub mod text;

@@ -13,6 +13,7 @@ use super::{
     id::{TenantKey, WebhookId, WebhookKey},
     limits,
     retry::RetryPolicy,
+    signing::Signing,
     time::Timestamp,
 };
 
@@ -42,6 +43,10 @@ pub struct WebhookSpec {
     /// What happens when deliveries keep failing; absent: nothing but 410 suspends.
     #[serde(default)]
     pub failure_handling: Option<FailureHandling>,
+    /// How requests are signed; absent means not at all. Not written where absent,
+    /// so that a definition without it is the same text as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
     /// The owner's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -67,6 +72,7 @@ impl Default for WebhookSpec {
             retry_policy: None,
             max_deliveries_per_second: 0.0,
             failure_handling: None,
+            signing: None,
             labels: BTreeMap::new(),
             payload_format: PayloadFormat::Event,
             static_properties: None,

@@ -5,7 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     body::{self, PayloadFormat},
     error::{Faults, Reason},
-    event_filter, json, limits, retry, subscription, text,
+    event_filter, json, limits, retry,
+    signing::Signing,
+    subscription, text,
     webhook::{Header, HttpDestination, WebhookSpec},
 };
 
@@ -36,6 +38,10 @@ impl WebhookSpec {
         if let Some(handling) = &self.failure_handling {
             handling.check(faults);
         }
+        if let Some(signing) = &self.signing {
+            signing.check(faults);
+            self.check_signature_headers(signing, faults);
+        }
         text::check_map(faults, "webhook.labels", self.labels.iter());
         self.check_properties(faults);
     }
@@ -54,6 +60,17 @@ impl WebhookSpec {
             | PayloadFormat::SuperOffice
             | PayloadFormat::Sonar
             | PayloadFormat::Socotra => {}
+        }
+    }
+
+    /// What the signature sets cannot be configured beside it.
+    fn check_signature_headers(&self, signing: &Signing, faults: &mut Faults) {
+        let own = signing.header_names();
+        for (i, header) in self.destination.headers.iter().enumerate() {
+            if own.iter().any(|name| name.eq_ignore_ascii_case(&header.name)) {
+                let at = format!("webhook.destination.http.headers[{i}].name");
+                faults.invalid(at, "is set by the signature");
+            }
         }
     }
 
@@ -95,22 +112,34 @@ impl HttpDestination {
     }
 }
 
+/// Belong to the connection.
+const RESERVED: [&str; 11] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "http2-settings",
+];
+
+/// Whether a header of this name, in lower case, is the server's own business.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with("tidings-")
+}
+
+/// Whether this can be the name of a header.
+pub(super) fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token) && name.len() <= limits::HEADER_BYTES
+}
+
 /// Checks headers of a webhook: names, values, each name once, none that belong
 /// to the connection or to Tidings.
 pub fn check_headers(faults: &mut Faults, at: &str, headers: &[Header]) {
-    const RESERVED: [&str; 11] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "http2-settings",
-    ];
     if headers.len() > limits::HEADERS {
         faults.invalid(at, format!("must be at most {}", limits::HEADERS));
         return;
@@ -119,9 +148,9 @@ pub fn check_headers(faults: &mut Faults, at: &str, headers: &[Header]) {
     for (i, header) in headers.iter().enumerate() {
         let name = header.name.to_ascii_lowercase();
         let at = format!("{at}[{i}]");
-        if name.is_empty() || !name.bytes().all(is_token) || name.len() > limits::HEADER_BYTES {
+        if !is_header_name(&name) {
             faults.invalid(format!("{at}.name"), "is no header name");
-        } else if RESERVED.contains(&name.as_str()) || name.starts_with("tidings-") {
+        } else if is_reserved(&name) {
             faults.invalid(format!("{at}.name"), "is set by the server");
         } else if !seen.insert(name) {
             faults.invalid(format!("{at}.name"), "is named twice");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::{clock::Clock, delivery::Delivery, lane_config::LaneConfig};
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
         delivery::{Attempt, AttemptOutcome, AttemptSummary},
         notification::{EventIdentity, event_headers},
         retry_after,
+        signature::Signer,
         time::Timestamp,
     },
     sender::{Answer, Connection, Failure, FailureKind, Request},
@@ -33,7 +35,7 @@ pub(super) async fn attempt(
     let start_time = clock.now();
     let result = match &lane.target {
         Some(target) => {
-            let request = request(lane, delivery, number);
+            let request = request(lane, delivery, number, start_time);
             connection.send(target, request, &lane.limits).await
         }
         None => Err(Failure {
@@ -66,7 +68,7 @@ fn is_success(answer: &Answer) -> bool {
     (200..300).contains(&answer.status)
 }
 
-fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
+fn request(lane: &LaneConfig, delivery: &Delivery, number: u32, now: Timestamp) -> Request {
     let event = &delivery.outgoing.event;
     let event_id = event.event_id.to_string();
     let identity = EventIdentity {
@@ -82,8 +84,28 @@ fn request(lane: &LaneConfig, delivery: &Delivery, number: u32) -> Request {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    let body = delivery.outgoing.body(&lane.tenant, &lane.recipe);
-    Request { method: lane.method.clone(), headers, body }
+    let method = lane.method.clone();
+    let body = match method {
+        // It is sent without one, and signed as it is sent.
+        Method::GET => Bytes::new(),
+        _ => delivery.outgoing.body(&lane.tenant, &lane.recipe),
+    };
+    if let Some(signer) = &lane.signer {
+        sign(&mut headers, signer, &event_id, now, &body);
+    }
+    Request { method, headers, body }
+}
+
+fn sign(headers: &mut HeaderMap, signer: &Signer, event_id: &str, now: Timestamp, body: &[u8]) {
+    for (name, value) in signer.headers(event_id, now, body) {
+        // The rules let no name be stored that is none; values are base64, hex or digits.
+        let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
+        else {
+            continue;
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
 }
 
 fn summary(result: Result<Answer, Failure>) -> (AttemptSummary, String) {

@@ -10,6 +10,7 @@ use crate::{
         id::TenantId,
         limits,
         retry::RetryPolicy,
+        signature::Signer,
         webhook::{HttpDestination, Method, Webhook},
     },
     sender::{Limits, Target},
@@ -30,6 +31,8 @@ pub(super) struct LaneConfig {
     pub(super) recipe: Arc<Recipe>,
     /// The headers that are the same for every attempt.
     pub(super) headers: HeaderMap,
+    /// With its keys parsed; absent where requests are not signed.
+    pub(super) signer: Option<Signer>,
     pub(super) limits: Limits,
 }
 
@@ -49,6 +52,7 @@ impl LaneConfig {
             target: Target::parse(&destination.url).ok(),
             recipe: Arc::new(Recipe::new(&webhook.spec)),
             headers: headers(destination, webhook.spec.payload_format),
+            signer: webhook.spec.signing.as_ref().map(Signer::new),
             limits: Limits {
                 timeout: destination.timeout.unwrap_or(default_timeout),
                 excerpt_bytes: limits::EXCERPT_BYTES,

@@ -8,7 +8,7 @@ use super::{
     convert::{
         time::read_duration,
         value,
-        webhook::{read_webhook, show_webhook},
+        webhook::{Reveal, read_webhook, show_webhook},
     },
     mask::WebhookPatch,
     proto::{self, webhook_service_server::WebhookService},
@@ -22,7 +22,7 @@ use crate::{
     },
     service::{
         scope::Scope,
-        webhooks::{CreateWebhook, UpdateWebhook, Warning, WebhookQuery},
+        webhooks::{CreateWebhook, UpdateWebhook, Warning, WebhookQuery, Written},
     },
 };
 
@@ -37,7 +37,7 @@ impl WebhookService for Handlers {
         let webhook = required(request.webhook, "webhook")?;
         let mut faults = Faults::default();
         check_tenant(&mut faults, "webhook.tenant_id", &webhook.tenant_id, &scope.tenant_id);
-        let spec = read_webhook(&webhook, &[], &mut faults);
+        let spec = read_webhook(&webhook, None, &mut faults);
         let create = CreateWebhook {
             spec,
             faults,
@@ -46,7 +46,7 @@ impl WebhookService for Handlers {
         };
         let written = self.services.webhooks.create(&scope, create).await?;
         Ok(Response::new(proto::CreateWebhookResponse {
-            webhook: shown(&written.webhook, &scope),
+            webhook: show_written(&written, &scope),
             warnings: written.warnings.into_iter().map(show_warning).collect(),
         }))
     }
@@ -57,14 +57,15 @@ impl WebhookService for Handlers {
     ) -> Result<Response<proto::GetWebhookResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
-        let mut faults = Faults::default();
-        note_named(&mut faults, "webhook_id", &request.webhook_id);
-        if request.reveal_secrets {
-            faults.unavailable("reveal_secrets");
-        }
-        faults.check()?;
-        let webhook = self.services.webhooks.get(&scope, &request.webhook_id).await?;
-        Ok(Response::new(proto::GetWebhookResponse { webhook: shown(&webhook, &scope) }))
+        check_named("webhook_id", &request.webhook_id)?;
+        let webhooks = &self.services.webhooks;
+        let webhook = if request.reveal_secrets {
+            let webhook = webhooks.reveal(&scope, &request.webhook_id).await?;
+            Some(show_webhook(&webhook, &scope.tenant_id, Reveal::Everything))
+        } else {
+            shown(&webhooks.get(&scope, &request.webhook_id).await?, &scope)
+        };
+        Ok(Response::new(proto::GetWebhookResponse { webhook }))
     }
 
     async fn list_webhooks(
@@ -99,7 +100,7 @@ impl WebhookService for Handlers {
         let update = UpdateWebhook { webhook_id, etag, change, validate_only };
         let written = self.services.webhooks.update(&scope, update).await?;
         Ok(Response::new(proto::UpdateWebhookResponse {
-            webhook: shown(&written.webhook, &scope),
+            webhook: show_written(&written, &scope),
             warnings: written.warnings.into_iter().map(show_warning).collect(),
         }))
     }
@@ -153,9 +154,22 @@ impl WebhookService for Handlers {
 
     async fn rotate_webhook_secret(
         &self,
-        _: Request<proto::RotateWebhookSecretRequest>,
+        request: Request<proto::RotateWebhookSecretRequest>,
     ) -> Result<Response<proto::RotateWebhookSecretResponse>, Status> {
-        Err(not_built("RotateWebhookSecret"))
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let proto::RotateWebhookSecretRequest { tenant_id: _, webhook_id, value, overlap } =
+            request;
+        let mut faults = Faults::default();
+        note_named(&mut faults, "webhook_id", &webhook_id);
+        let overlap = read_duration(overlap.as_ref(), "overlap", &mut faults);
+        let webhooks = &self.services.webhooks;
+        let rotated = webhooks.rotate_secret(&scope, &webhook_id, &value, overlap, faults).await?;
+        let new = [rotated.secret_id];
+        let webhook = show_webhook(&rotated.webhook, &scope.tenant_id, Reveal::Secrets(&new));
+        let mut secrets = webhook.signing.iter().flat_map(|signing| &signing.secrets);
+        let secret = secrets.find(|secret| new.contains(&secret.secret_id)).cloned();
+        Ok(Response::new(proto::RotateWebhookSecretResponse { secret, webhook: Some(webhook) }))
     }
 
     async fn test_webhook(
@@ -209,7 +223,13 @@ fn read_state(number: i32) -> Option<WebhookState> {
 }
 
 fn shown(webhook: &Arc<Webhook>, scope: &Scope) -> Option<proto::Webhook> {
-    Some(show_webhook(webhook, &scope.tenant_id))
+    Some(show_webhook(webhook, &scope.tenant_id, Reveal::Nothing))
+}
+
+/// With the values of the secrets that the call set.
+fn show_written(written: &Written, scope: &Scope) -> Option<proto::Webhook> {
+    let reveal = Reveal::Secrets(&written.new_secrets);
+    Some(show_webhook(&written.webhook, &scope.tenant_id, reveal))
 }
 
 fn show_warning(warning: Warning) -> proto::Warning {

@@ -11,6 +11,7 @@ pub mod scope;
 mod tail;
 mod tenants;
 mod webhook_query;
+mod webhook_secrets;
 mod webhook_states;
 pub mod webhooks;
 

@@ -14,9 +14,9 @@ use crate::domain::{
 };
 
 /// A webhook before and after a change.
-struct Changed {
-    before: Arc<Webhook>,
-    after: Arc<Webhook>,
+pub(super) struct Changed {
+    pub(super) before: Arc<Webhook>,
+    pub(super) after: Arc<Webhook>,
 }
 
 impl Webhooks {
@@ -33,7 +33,10 @@ impl Webhooks {
         allow_missing: bool,
     ) -> Result<Option<Arc<Webhook>>> {
         let deleted = self
-            .change(scope, webhook_id, etag, |webhook, now| webhook.delete_time = Some(now))
+            .change(scope, webhook_id, etag, |webhook, now| {
+                webhook.delete_time = Some(now);
+                Ok(())
+            })
             .await;
         match deleted {
             Err(error) if error.reason == Reason::WebhookNotFound && allow_missing => Ok(None),
@@ -68,6 +71,7 @@ impl Webhooks {
                 message: message.to_owned(),
                 resume_time: duration.map(|duration| now.plus(duration)),
             });
+            Ok(())
         })
         .await
         .map(|changed| changed.after)
@@ -83,17 +87,21 @@ impl Webhooks {
         if current.suspension.is_none() {
             return Ok(current);
         }
-        let changed = self.change(scope, webhook_id, "", Webhook::lift_suspension).await?;
+        let lift = |webhook: &mut Webhook, now| {
+            webhook.lift_suspension(now);
+            Ok(())
+        };
+        let changed = self.change(scope, webhook_id, "", lift).await?;
         Ok(changed.after)
     }
 
     /// Changes a webhook that nobody else changes at the same time, or again.
-    async fn change(
+    pub(super) async fn change(
         &self,
         scope: &Scope,
         webhook_id: &str,
         etag: &str,
-        change: impl Fn(&mut Webhook, Timestamp),
+        change: impl Fn(&mut Webhook, Timestamp) -> Result<()>,
     ) -> Result<Changed> {
         for _ in 0..CHANGE_TRIES {
             let current = self.get(scope, webhook_id).await?;
@@ -101,7 +109,7 @@ impl Webhooks {
             let now = self.clock.now();
             let mut next = (*current).clone();
             next.attribution = current.attribution.changed(now, scope.actor.clone());
-            change(&mut next, now);
+            change(&mut next, now)?;
             match self.store.update_webhook(&current, next).await {
                 Ok(changed) => {
                     let after = self.tell(scope, changed).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{event_types, idempotency::Call, paging::page_size, scope::Scope};
+use super::{event_types, idempotency::Call, paging::page_size, scope::Scope, webhook_secrets};
 use crate::{
     domain::{
         actor::Attribution,
@@ -20,7 +20,10 @@ use crate::{
     store::{NewWebhook, Store},
 };
 
-pub use super::webhook_query::{WebhookPage, WebhookQuery};
+pub use super::{
+    webhook_query::{WebhookPage, WebhookQuery},
+    webhook_secrets::Rotated,
+};
 
 /// How often a change is tried again when others change the same webhook.
 pub(super) const CHANGE_TRIES: usize = 8;
@@ -76,8 +79,23 @@ pub struct Warning {
 pub struct Written {
     /// As it is now.
     pub webhook: Arc<Webhook>,
+    /// The ids of secrets that this call set: their values are part of its answer.
+    pub new_secrets: Vec<String>,
     /// Things accepted but changed or ignored.
     pub warnings: Vec<Warning>,
+}
+
+impl Written {
+    /// Nothing of it was made by this call, or nothing was made.
+    fn unchanged(webhook: Arc<Webhook>) -> Self {
+        Self { webhook, new_secrets: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// All of it is the answer of the call that made it.
+    fn created(webhook: Arc<Webhook>) -> Self {
+        let new_secrets = webhook_secrets::ids(&webhook.spec).map(str::to_owned).collect();
+        Self { webhook, new_secrets, warnings: Vec::new() }
+    }
 }
 
 impl Webhooks {
@@ -94,41 +112,39 @@ impl Webhooks {
     pub async fn create(&self, scope: &Scope, request: CreateWebhook) -> Result<Written> {
         let CreateWebhook { spec, mut faults, idempotency_key, validate_only } = request;
         let call = Call::new("CreateWebhook", &idempotency_key, &spec, &mut faults);
-        check(&spec, &mut faults);
-        faults.check()?;
         let now = self.clock.now();
+        check(&spec, now, &mut faults);
+        faults.check()?;
         if let Some(call) = &call
             && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
         {
-            return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
+            return Ok(Written::created(Arc::new(webhook)));
         }
         if validate_only {
             self.refuse_taken_name(scope, &spec, None).await?;
-            return Ok(Written {
-                webhook: Arc::new(draft(scope, spec, now)),
-                warnings: Vec::new(),
-            });
+            return Ok(Written::unchanged(Arc::new(draft(scope, spec, now))));
         }
         let made = self.make(scope, spec, call.as_ref(), now).await;
         if let (Err(_), Some(call)) = (&made, &call)
             && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
         {
             // Another call of the same key was faster: its answer is this one's.
-            return Ok(Written { webhook: Arc::new(webhook), warnings: Vec::new() });
+            return Ok(Written::created(Arc::new(webhook)));
         }
-        Ok(Written { webhook: self.tell(scope, made?).await?, warnings: Vec::new() })
+        Ok(Written::created(self.tell(scope, made?).await?))
     }
 
     async fn make(
         &self,
         scope: &Scope,
-        spec: WebhookSpec,
+        mut spec: WebhookSpec,
         call: Option<&Call>,
         now: Timestamp,
     ) -> Result<Webhook> {
         // What is refused registers no names.
         self.refuse_taken_name(scope, &spec, None).await?;
         event_types::register_missing(&self.store, scope, exact(&spec.event_names), now).await?;
+        complete(&mut spec, now);
         let new = NewWebhook {
             webhook_id: WebhookId::new(now, rand::random()),
             consumer_group_id: Uuid::new_v4(),
@@ -200,26 +216,28 @@ impl Webhooks {
             let current = self.get(scope, &request.webhook_id).await?;
             check_etag(&current, &request.etag)?;
             let mut faults = Faults::default();
-            let spec = (request.change)(&current.spec, &mut faults);
-            check(&spec, &mut faults);
-            faults.check()?;
             let now = self.clock.now();
+            let spec = (request.change)(&current.spec, &mut faults);
+            check(&spec, now, &mut faults);
+            faults.check()?;
             let mut next = Webhook { spec, ..(*current).clone() };
             if next.spec == current.spec {
-                return Ok(Written { webhook: current, warnings: Vec::new() });
+                return Ok(Written::unchanged(current));
             }
             next.attribution = current.attribution.changed(now, scope.actor.clone());
             self.refuse_taken_name(scope, &next.spec, Some(current.key)).await?;
             if request.validate_only {
-                return Ok(Written { webhook: Arc::new(next), warnings: Vec::new() });
+                return Ok(Written::unchanged(Arc::new(next)));
             }
+            complete(&mut next.spec, now);
             let added = exact(&next.spec.event_names)
                 .filter(|name| !current.spec.event_names.contains(name));
             event_types::register_missing(&self.store, scope, added, now).await?;
             match self.store.update_webhook(&current, next).await {
                 Ok(changed) => {
                     let webhook = self.tell(scope, changed).await?;
-                    return Ok(Written { webhook, warnings: Vec::new() });
+                    let new_secrets = webhook_secrets::added(&current.spec, &webhook.spec);
+                    return Ok(Written { webhook, new_secrets, warnings: Vec::new() });
                 }
                 Err(error) if error.reason == Reason::EtagMismatch && request.etag.is_empty() => {}
                 Err(error) => return Err(error),
@@ -270,8 +288,18 @@ pub(super) fn find(scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
     found.ok_or_else(|| Error::new(Reason::WebhookNotFound, "no such webhook"))
 }
 
-fn check(spec: &WebhookSpec, faults: &mut Faults) {
+/// Makes the secrets that are still to be made.
+fn complete(spec: &mut WebhookSpec, now: Timestamp) {
+    if let Some(signing) = &mut spec.signing {
+        signing.complete(now, &mut rand::random);
+    }
+}
+
+fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) {
     spec.check(faults);
+    if let Some(signing) = &spec.signing {
+        signing.check_times(now, faults);
+    }
     let url = &spec.destination.url;
     if (1..=limits::URL_BYTES).contains(&url.len())
         && let Err(fault) = Target::parse(url)

@@ -168,7 +168,7 @@ impl Store {
             let message = "the webhook was changed meanwhile";
             return Err(Error::new(Reason::EtagMismatch, message).into());
         }
-        if before.spec.destination.headers != after.spec.destination.headers {
+        if shown_headers(&before.spec) != shown_headers(&after.spec) {
             keep_headers(&tx, &after).await?;
         }
         tx.commit().await?;
@@ -212,9 +212,15 @@ fn name_taken(error: DbErr, name: &str) -> Failure {
 
 /// Keeps the headers that attempts from this version on are shown with.
 async fn keep_headers(tx: &WriteTx, webhook: &Webhook) -> std::result::Result<(), Failure> {
-    let masked: Vec<Header> = webhook.spec.destination.headers.iter().map(Header::masked).collect();
+    let masked = shown_headers(&webhook.spec);
     let sql =
         "INSERT INTO webhook_headers (webhook_key, since_version, headers) VALUES ($1, $2, $3)";
     tx.execute(sql, [webhook.key.0.into(), webhook.version.into(), json(&masked)?]).await?;
     Ok(())
+}
+
+/// What the log shows of each attempt: no values of sensitive headers and signatures.
+fn shown_headers(spec: &WebhookSpec) -> Vec<Header> {
+    let configured = spec.destination.headers.iter().map(Header::masked);
+    configured.chain(spec.signing.iter().flat_map(|signing| signing.masked_headers())).collect()
 }

@@ -2,9 +2,8 @@
 
 use tidings::grpc::proto::{
     CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, ExplainEventRequest,
-    FailureHandling, GetDeliveryStatsRequest, GetTenantRequest, GetWebhookRequest,
-    ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat, PublishEventRequest,
-    QueueDestination, RotateWebhookSecretRequest, Signing, SigningScheme, SigningSecret,
+    FailureHandling, GetDeliveryStatsRequest, GetTenantRequest, ListApiKeysRequest,
+    ListDivertedEventsRequest, PayloadFormat, PublishEventRequest, QueueDestination,
     TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
     api_key_service_client::ApiKeyServiceClient, destination::Kind,
     diverted_event_service_client::DivertedEventServiceClient,
@@ -48,14 +47,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
         let alert_url = "http://127.0.0.1/".into();
         w.failure_handling = Some(FailureHandling { alert_url, ..Default::default() });
     });
-    let signings: [fn(&mut Signing); 3] = [
-        |s| s.set_scheme(SigningScheme::StandardWebhooks),
-        |s| s.header_name = "X-Signature".into(),
-        |s| s.secrets.push(SigningSecret::default()),
-    ];
-    for set in signings {
-        ask("signing", &|w| set(w.signing.get_or_insert_default()));
-    }
     let enrichments: [fn(&mut Enrichment); 5] = [
         |e| e.till_details = true,
         |e| e.store_details = true,
@@ -128,17 +119,14 @@ async fn an_event_that_asks_for_what_has_no_effect_yet_is_refused() {
 async fn flags_without_effect_yet_are_refused() {
     let server = TestServer::start().await;
     let webhook_id = server.create(plain()).await.webhook_id;
-    let get = GetWebhookRequest { webhook_id, reveal_secrets: true, ..Default::default() };
-    let webhook_id = get.webhook_id.clone();
-    assert_unavailable(&refused(server.webhooks().get_webhook(get).await), "reveal_secrets");
     let lift = UnsuspendWebhookRequest { webhook_id, replay_diverted: true, ..Default::default() };
     assert_unavailable(
         &refused(server.webhooks().unsuspend_webhook(lift).await),
         "replay_diverted",
     );
-    let both = GetWebhookRequest { reveal_secrets: true, ..Default::default() };
-    let refusal = refused(server.webhooks().get_webhook(both).await);
-    assert_eq!(refusal.fields(), ["webhook_id", "reveal_secrets"]);
+    let both = UnsuspendWebhookRequest { replay_diverted: true, ..Default::default() };
+    let refusal = refused(server.webhooks().unsuspend_webhook(both).await);
+    assert_eq!(refusal.fields(), ["webhook_id", "replay_diverted"]);
 }
 
 #[tokio::test]
@@ -147,10 +135,6 @@ async fn rpcs_that_are_not_built_say_so() {
     let (mut webhooks, mut events, mut logs) =
         (server.webhooks(), server.events(), server.event_logs());
     for (rpc, refusal) in [
-        (
-            "RotateWebhookSecret",
-            refused(webhooks.rotate_webhook_secret(RotateWebhookSecretRequest::default()).await),
-        ),
         ("TestWebhook", refused(webhooks.test_webhook(TestWebhookRequest::default()).await)),
         ("ExplainEvent", refused(events.explain_event(ExplainEventRequest::default()).await)),
         (

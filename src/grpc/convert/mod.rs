@@ -15,6 +15,7 @@ pub(super) mod filter;
 pub(super) mod headers;
 pub(super) mod json;
 pub(super) mod retry_policy;
+pub(super) mod signing;
 pub(super) mod tail;
 pub(super) mod time;
 pub(super) mod value;

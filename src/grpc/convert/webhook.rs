@@ -7,6 +7,7 @@ use super::{
     headers::{read_headers, show_header},
     json,
     retry_policy::{read_retry_policy, show_retry_policy},
+    signing::{read_signing, show_signing},
     time, value,
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
         error::Faults,
         id::TenantId,
         limits,
+        signing::SigningSecret,
         webhook::{Header, HttpDestination, Method, Suspension, Webhook, WebhookSpec},
     },
     grpc::proto::{self, destination::Kind},
@@ -24,11 +26,12 @@ use crate::{
 /// fault is not told twice. Never stored: the request is refused.
 const UNREAD_URL: &str = "https://unread.invalid/";
 
-/// Reads a definition. `stored` are the headers that masked values refer to.
+/// Reads a definition. `stored` is the one that masked values and ids of secrets
+/// refer to; absent while a webhook is made.
 /// Output-only fields are ignored; what is not available yet is a fault.
 pub(crate) fn read_webhook(
     webhook: &proto::Webhook,
-    stored: &[Header],
+    stored: Option<&WebhookSpec>,
     faults: &mut Faults,
 ) -> WebhookSpec {
     let proto::Webhook {
@@ -45,7 +48,7 @@ pub(crate) fn read_webhook(
         sla,
         retry_policy,
         failure_handling,
-        signing: _,
+        signing,
         static_properties,
         enrichment: _,
         consumer_group_id: _,
@@ -58,12 +61,15 @@ pub(crate) fn read_webhook(
         number: _,
     } = webhook;
     refuse_unavailable(webhook, faults);
+    let headers = stored.map_or(&[][..], |stored| &stored.destination.headers);
+    let secrets =
+        stored.map(|stored| stored.signing.as_ref().map_or(&[][..], |signing| &signing.secrets));
     WebhookSpec {
         name: name.clone(),
         enabled: enabled.unwrap_or(true),
         event_names: event_names.clone(),
         event_filters: read_filters(event_filters, faults),
-        destination: read_destination(destination.as_ref(), stored, faults),
+        destination: read_destination(destination.as_ref(), headers, faults),
         max_allowed_connections: match max_allowed_connections {
             None => limits::DEFAULT_MAX_CONNECTIONS,
             // The domain refuses zero, and with it what is below.
@@ -75,6 +81,7 @@ pub(crate) fn read_webhook(
         max_deliveries_per_second: *max_deliveries_per_second,
         failure_handling: (failure_handling.as_ref())
             .map(|handling| read_failure_handling(handling, faults)),
+        signing: signing.as_ref().and_then(|signing| read_signing(signing, secrets, faults)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         payload_format: read_format(*payload_format, faults),
         static_properties: (static_properties.as_ref())
@@ -116,11 +123,9 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
         proto::DeliveryOrder::Unspecified | proto::DeliveryOrder::Unordered => false,
         proto::DeliveryOrder::ByKey | proto::DeliveryOrder::Fifo => true,
     };
-    for (field, asked) in [
-        ("signing", asks(webhook.signing.as_ref())),
-        ("enrichment", asks(webhook.enrichment.as_ref())),
-        ("delivery_order", ordered),
-    ] {
+    for (field, asked) in
+        [("enrichment", asks(webhook.enrichment.as_ref())), ("delivery_order", ordered)]
+    {
         if asked {
             faults.unavailable(format!("webhook.{field}"));
         }
@@ -164,10 +169,31 @@ fn read_method(number: i32, at: &str, faults: &mut Faults) -> Method {
     }
 }
 
-/// A webhook as callers see it: sensitive headers masked. One that is not stored
-/// has none of the ids that storing gives.
-pub(crate) fn show_webhook(webhook: &Webhook, tenant: &TenantId) -> proto::Webhook {
-    let mut shown = show_spec(&webhook.spec, Header::masked);
+/// What a caller sees of what is secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Reveal<'a> {
+    /// Nothing.
+    Nothing,
+    /// The values of signing secrets with these ids: those that the call set.
+    Secrets(&'a [String]),
+    /// All signing secrets and sensitive headers.
+    Everything,
+}
+
+/// A webhook as a caller sees it. One that is not stored has none of the ids that
+/// storing gives.
+pub(crate) fn show_webhook(
+    webhook: &Webhook,
+    tenant: &TenantId,
+    reveal: Reveal<'_>,
+) -> proto::Webhook {
+    let mut shown = match reveal {
+        Reveal::Nothing => show_spec(&webhook.spec, Header::masked, |_| false),
+        Reveal::Secrets(ids) => {
+            show_spec(&webhook.spec, Header::masked, |secret| ids.contains(&secret.secret_id))
+        }
+        Reveal::Everything => definition(&webhook.spec),
+    };
     shown.tenant_id = tenant.to_string();
     // The domain's numbers are the contract's.
     shown.state = webhook.state() as i32;
@@ -183,12 +209,16 @@ pub(crate) fn show_webhook(webhook: &Webhook, tenant: &TenantId) -> proto::Webho
 }
 
 /// A definition as a client would send it, secrets included: what an update is
-/// applied to. Never an answer.
+/// applied to, and what is shown to who may see everything.
 pub(crate) fn definition(spec: &WebhookSpec) -> proto::Webhook {
-    show_spec(spec, Header::clone)
+    show_spec(spec, Header::clone, |_| true)
 }
 
-fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Webhook {
+fn show_spec(
+    spec: &WebhookSpec,
+    show: impl Fn(&Header) -> Header,
+    reveal: impl Fn(&SigningSecret) -> bool,
+) -> proto::Webhook {
     let WebhookSpec {
         name,
         enabled,
@@ -200,6 +230,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         retry_policy,
         max_deliveries_per_second,
         failure_handling,
+        signing,
         labels,
         payload_format,
         static_properties,
@@ -221,6 +252,7 @@ fn show_spec(spec: &WebhookSpec, show: impl Fn(&Header) -> Header) -> proto::Web
         retry_policy: retry_policy.as_ref().map(show_retry_policy),
         max_deliveries_per_second: *max_deliveries_per_second,
         failure_handling: failure_handling.as_ref().map(show_failure_handling),
+        signing: signing.as_ref().map(|signing| show_signing(signing, reveal)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         delivery_order: proto::DeliveryOrder::Unordered.into(),
         payload_format: show_format(*payload_format).into(),

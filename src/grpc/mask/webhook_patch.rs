@@ -61,7 +61,7 @@ impl WebhookPatch {
         self.remove(&mut merged);
         self.write(&mut merged);
         self.add(&mut merged);
-        read_webhook(&merged, &current.destination.headers, faults)
+        read_webhook(&merged, Some(current), faults)
     }
 
     fn remove(&self, webhook: &mut Webhook) {

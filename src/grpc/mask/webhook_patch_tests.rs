@@ -43,6 +43,7 @@ fn stored() -> WebhookSpec {
         }),
         max_deliveries_per_second: 0.0,
         failure_handling: None,
+        signing: None,
         labels: [("k".to_owned(), "v".to_owned()), ("l".to_owned(), "w".to_owned())].into(),
         payload_format: Default::default(),
         static_properties: None,
