@@ -25,6 +25,8 @@ mod retry_delivery;
 mod sender;
 mod sender_failures;
 mod sender_tls;
+mod signature_secrets;
+mod signatures;
 mod sla;
 mod store;
 mod support;
