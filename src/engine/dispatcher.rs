@@ -194,11 +194,11 @@ impl Dispatcher {
         let resume = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
         lane.configure(config, now);
         if !takes {
-            self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
+            self.forget_queued(key);
             self.divert(key);
         } else if !is_open {
             // What waits for long need not wait in memory, where others have a use for it.
-            self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
+            self.forget_queued(key);
         } else if !was_taking {
             self.lane(key).reread();
         }
@@ -206,6 +206,11 @@ impl Dispatcher {
             self.timers.insert((resume, key));
         }
         self.touch(key);
+    }
+
+    /// Leaves what a lane holds and does not attempt to the database.
+    fn forget_queued(&mut self, key: WebhookKey) {
+        self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
     }
 
     fn accept(&mut self, deliveries: &[NewDelivery]) {
@@ -222,7 +227,7 @@ impl Dispatcher {
             self.bytes += lane.accept(Delivery::accepted(new, shared), room);
             if lane.config.as_ref().is_some_and(|config| !config.webhook.takes_events()) {
                 // Committed just before the webhook was stopped.
-                self.bytes -= self.lanes.get_mut(&new.webhook_key).map_or(0, Lane::forget_queued);
+                self.forget_queued(new.webhook_key);
                 self.divert(new.webhook_key);
             }
             self.touch(new.webhook_key);

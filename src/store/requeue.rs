@@ -3,13 +3,7 @@
 
 use sea_orm::Value;
 
-use super::{
-    Store, WriteTx,
-    failure::{Failure, corrupt},
-    rows::Row,
-    webhooks,
-    writer::Entry,
-};
+use super::{Store, WriteTx, failure::Failure, rows::Row, webhooks, writer::Entry};
 use crate::domain::{
     delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
     error::{Error, Reason, Result},
@@ -194,9 +188,6 @@ async fn keep_first_attempt(
                WHERE event_key = $1 AND webhook_key = $2 AND attempt_count = 1
                ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING";
     let values: [Value; 2] = [event.0.into(), webhook.0.into()];
-    tx.execute(sql, values).await.map_err(|e| match Failure::from(e) {
-        Failure::Data(e) => corrupt(&format!("delivery: {e}")).into(),
-        failure => failure,
-    })?;
+    tx.execute(sql, values).await?;
     Ok(())
 }
