@@ -19,6 +19,8 @@ pub struct EventDraft {
     pub payload: Arc<str>,
     /// When it happened, as the publisher says.
     pub occur_time: Option<Timestamp>,
+    /// Events of one key reach a webhook that asks for it in order; empty: no order.
+    pub ordering_key: String,
     /// Labels for filters.
     pub attributes: BTreeMap<String, String>,
 }
@@ -29,6 +31,7 @@ impl EventDraft {
         text::check_event_name(faults, &format!("{at}.event_name"), &self.event_name);
         text::check(faults, &format!("{at}.ref_id"), &self.ref_id, limits::NAME_CHARS);
         text::check(faults, &format!("{at}.request_id"), &self.request_id, limits::NAME_CHARS);
+        text::check(faults, &format!("{at}.ordering_key"), &self.ordering_key, limits::NAME_CHARS);
         text::check_map(faults, &format!("{at}.attributes"), self.attributes.iter());
         if self.payload.is_empty() {
             faults.required(format!("{at}.json"));
@@ -55,6 +58,8 @@ pub struct Event {
     pub occur_time: Option<Timestamp>,
     /// When it was accepted.
     pub ingest_time: Timestamp,
+    /// Events of one key reach a webhook that asks for it in order; empty: no order.
+    pub ordering_key: String,
     /// Labels for filters.
     pub attributes: BTreeMap<String, String>,
 }

@@ -17,6 +17,7 @@ pub mod json;
 pub mod limits;
 pub mod log_filter;
 pub mod notification;
+pub mod order;
 pub mod retry;
 pub mod retry_after;
 pub mod schema;

@@ -12,6 +12,7 @@ use super::{
     failure_handling::FailureHandling,
     id::{TenantKey, WebhookId, WebhookKey},
     limits,
+    order::DeliveryOrder,
     retry::RetryPolicy,
     signing::Signing,
     time::Timestamp,
@@ -37,6 +38,9 @@ pub struct WebhookSpec {
     pub sla: Duration,
     /// When a failed delivery is tried again; absent means the server's policy.
     pub retry_policy: Option<RetryPolicy>,
+    /// Which deliveries wait for which.
+    #[serde(default)]
+    pub delivery_order: DeliveryOrder,
     /// Most deliveries started per second; 0 means no limit.
     #[serde(default)]
     pub max_deliveries_per_second: f64,
@@ -70,6 +74,7 @@ impl Default for WebhookSpec {
             max_allowed_connections: limits::DEFAULT_MAX_CONNECTIONS,
             sla: limits::DEFAULT_SLA,
             retry_policy: None,
+            delivery_order: DeliveryOrder::Unordered,
             max_deliveries_per_second: 0.0,
             failure_handling: None,
             signing: None,

@@ -11,6 +11,7 @@ use crate::{
         delivery::DeliveryState,
         event::Event,
         id::{EventKey, Position, TenantId},
+        order::OrderKey,
         time::Timestamp,
     },
     store::{NewDelivery, StoredDelivery},
@@ -56,6 +57,8 @@ pub(super) struct Delivery {
     pub(super) outgoing: Arc<Outgoing>,
     pub(super) state: DeliveryState,
     pub(super) sla_due_time: Option<Timestamp>,
+    /// The deliveries that it waits for.
+    pub(super) order: Option<OrderKey>,
 }
 
 impl Delivery {
@@ -65,7 +68,8 @@ impl Delivery {
             position: new.position,
             outgoing,
             state: DeliveryState::ACCEPTED,
-            sla_due_time: new.sla_due_time,
+            sla_due_time: new.target.sla_due_time,
+            order: new.target.order,
         }
     }
 
@@ -76,6 +80,7 @@ impl Delivery {
             outgoing: Outgoing::new(stored.event),
             state: stored.state,
             sla_due_time: stored.sla_due_time,
+            order: stored.order,
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     Limits, Parts,
     clock::Clock,
-    delivery::{Delivery, Outgoing},
+    delivery::Delivery,
     lane::Lane,
     lane_config::LaneConfig,
     loader::Loaded,
@@ -32,7 +32,7 @@ use crate::{
         time::Timestamp,
         webhook::Webhook,
     },
-    store::{Breached, NewDelivery, Requeued, Store},
+    store::{Arrival, Breached, Requeued, Store},
 };
 
 /// Messages handled before the dispatcher looks at what can be done.
@@ -44,22 +44,42 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// What the dispatcher hears.
 pub(super) enum Input {
-    Configured { tenant: TenantId, webhook: Arc<Webhook> },
+    Configured {
+        tenant: TenantId,
+        webhook: Arc<Webhook>,
+    },
     Finished(Finished),
     Recorded(Vec<Recorded>),
     Loaded(Loaded),
-    Retry { lane: WebhookKey, event: EventKey, reply: oneshot::Sender<Result<Requeued>> },
-    Requeued { lane: WebhookKey, event: EventKey },
-    Diverted { lane: WebhookKey, result: Result<usize> },
-    SlaChecked { lane: WebhookKey, result: Result<Breached> },
-    Drain { reply: oneshot::Sender<()> },
+    Retry {
+        lane: WebhookKey,
+        event: EventKey,
+        reply: oneshot::Sender<Result<Requeued>>,
+    },
+    /// A change by hand is done; nothing was changed where that failed.
+    Requeued {
+        lane: WebhookKey,
+        event: EventKey,
+        requeued: Option<Requeued>,
+    },
+    Diverted {
+        lane: WebhookKey,
+        result: Result<usize>,
+    },
+    SlaChecked {
+        lane: WebhookKey,
+        result: Result<Breached>,
+    },
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// See the module.
 pub(super) struct Dispatcher {
     pub(super) store: Store,
     pub(super) tasks: Tasks,
-    accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    accepted: mpsc::Receiver<Vec<Arrival>>,
     shared: Shared,
     pub(super) clock: Arc<dyn Clock>,
     limits: Limits,
@@ -156,12 +176,7 @@ impl Dispatcher {
             Input::Recorded(recorded) => self.recorded(recorded),
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Retry { lane, event, reply } => self.retry(lane, event, reply),
-            Input::Requeued { lane, event } => {
-                let now = self.clock.now();
-                self.lane(lane).unhold(event, now);
-                self.divert(lane);
-                self.touch(lane);
-            }
+            Input::Requeued { lane, event, requeued } => self.requeued(lane, event, requeued),
             Input::Diverted { lane, result } => self.diverted(lane, result),
             Input::SlaChecked { lane, result } => self.sla_checked(lane, result),
             Input::Drain { reply } => self.draining = Some(reply),
@@ -209,30 +224,8 @@ impl Dispatcher {
     }
 
     /// Leaves what a lane holds and does not attempt to the database.
-    fn forget_queued(&mut self, key: WebhookKey) {
+    pub(super) fn forget_queued(&mut self, key: WebhookKey) {
         self.bytes -= self.lanes.get_mut(&key).map_or(0, Lane::forget_queued);
-    }
-
-    fn accept(&mut self, deliveries: &[NewDelivery]) {
-        let mut outgoing: Option<(EventKey, Arc<Outgoing>)> = None;
-        for new in deliveries {
-            // Deliveries of one event stand together and share it.
-            let shared = match &outgoing {
-                Some((key, shared)) if *key == new.event_key => Arc::clone(shared),
-                _ => Outgoing::new(Arc::clone(&new.event)),
-            };
-            outgoing = Some((new.event_key, Arc::clone(&shared)));
-            let room = self.room(new.webhook_key);
-            let lane = self.lanes.entry(new.webhook_key).or_insert_with(Lane::unread);
-            self.bytes += lane.accept(Delivery::accepted(new, shared), room);
-            if lane.config.as_ref().is_some_and(|config| !config.webhook.takes_events()) {
-                // Committed just before the webhook was stopped.
-                self.forget_queued(new.webhook_key);
-                self.divert(new.webhook_key);
-            }
-            self.touch(new.webhook_key);
-            self.note_sla(new.webhook_key, new.sla_due_time);
-        }
     }
 
     /// How much more a lane may hold now.
@@ -255,7 +248,8 @@ impl Dispatcher {
             self.load_queue.push_back(key);
         }
         let due = lane.next_due.filter(|_| lane.is_active());
-        for at in [due, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
+        let wake = lane.order.next_wake().filter(|_| lane.is_active());
+        for at in [due, wake, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
             self.timers.insert((at, key));
         }
     }
@@ -343,12 +337,12 @@ impl Dispatcher {
         self.recording = false;
         self.in_flight -= recorded.len();
         let mut touched = Vec::with_capacity(recorded.len());
-        for Recorded { lane: key, event, bytes, due, refused } in recorded {
-            self.bytes -= bytes.min(self.bytes);
+        for Recorded { lane: key, event, order, bytes, due, refused } in recorded {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            lane.release(event, bytes, due);
-            if refused {
-                let at = self.clock.now().plus(AFTER_REFUSAL);
+            let again = refused.then(|| self.clock.now().plus(AFTER_REFUSAL));
+            let freed = bytes + lane.release(event, bytes, order, again.or(due));
+            self.bytes = self.bytes.saturating_sub(freed);
+            if let Some(at) = again {
                 lane.reread();
                 lane.pause_loads(at);
                 self.timers.insert((at, key));

@@ -81,10 +81,29 @@ impl Dispatcher {
                 let now = self.clock.now();
                 self.tasks.spawn(async move {
                     let result = store.requeue(tenant, event, key, now).await;
-                    let _ = inputs.send(Input::Requeued { lane: key, event });
+                    let requeued = result.as_ref().ok().cloned();
+                    let _ = inputs.send(Input::Requeued { lane: key, event, requeued });
                     let _ = reply.send(result);
                 });
             }
         }
+    }
+
+    /// The end of such a change.
+    pub(super) fn requeued(
+        &mut self,
+        key: WebhookKey,
+        event: EventKey,
+        requeued: Option<Requeued>,
+    ) {
+        let now = self.clock.now();
+        let order = requeued.as_ref().and_then(|requeued| requeued.order);
+        self.lane(key).unhold(event, order, now);
+        if requeued.is_none() {
+            // Whether it stands in an order is not known: the lane starts over.
+            self.forget_queued(key);
+        }
+        self.divert(key);
+        self.touch(key);
     }
 }

@@ -7,12 +7,17 @@ use tokio::sync::mpsc;
 use super::{
     delivery::Delivery,
     dispatcher::{Dispatcher, Input},
-    lane::LoadStart,
+    lane::{Lane, LoadStart},
     room::Room,
     tasks::Tasks,
 };
 use crate::{
-    domain::{error::Result, id::WebhookKey, time::Timestamp},
+    domain::{
+        error::Result,
+        id::{Position, WebhookKey},
+        order::OrderKey,
+        time::Timestamp,
+    },
     store::{LaneBacklog, Store},
 };
 
@@ -23,18 +28,59 @@ const PAGE: usize = 256;
 /// A lane whose read failed waits this long.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
+/// Order keys that one load reads, and deliveries of each.
+const KEYS: usize = 16;
+const OF_KEY: usize = 33;
+
 /// What a lane wants read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Load {
-    pub(super) lane: WebhookKey,
-    pub(super) start: LoadStart,
-    pub(super) now: Timestamp,
-    pub(super) room: Room,
-    /// What waits in journal order.
-    pub(super) waiting: bool,
-    /// What is due; with how many deliveries and bytes the lane knows already, which
-    /// the page may have once more.
-    pub(super) due: Option<(usize, usize)>,
+    lane: WebhookKey,
+    start: LoadStart,
+    now: Timestamp,
+    room: Room,
+    wanted: Wanted,
+}
+
+/// Keys and rows are never read together: a read of rows passes over the keys that are
+/// read one by one, and those must still be unread when it ends.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// The order keys whose first delivery has a time of its own.
+    HeldKeys,
+    /// What is left of these keys.
+    Keys(Vec<OrderKey>),
+    Rows {
+        /// What waits in journal order, but for these keys.
+        waiting: Option<Vec<OrderKey>>,
+        /// What is due; with how many deliveries and bytes the lane knows already, which
+        /// the page may have once more.
+        due: Option<(usize, usize)>,
+    },
+}
+
+impl Wanted {
+    /// What a lane reads next. Keys and rows take turns where it wants both.
+    pub(super) fn next(lane: &mut Lane, now: Timestamp, room: Room) -> Self {
+        if !lane.order.known {
+            return Self::HeldKeys;
+        }
+        let (waiting, due) = (lane.wants_waiting(), lane.wants_due(now));
+        let rows = waiting || due;
+        if lane.order.wants_load(now) && !(rows && lane.last_read_was_keys) {
+            lane.last_read_was_keys = true;
+            return Self::Keys(lane.order.begin_read(now, KEYS.min(room.deliveries)));
+        }
+        lane.last_read_was_keys = false;
+        if due {
+            // What becomes due from here on is noted beside what the load finds.
+            lane.next_due = None;
+        }
+        Self::Rows {
+            waiting: waiting.then(|| lane.order.left()),
+            due: due.then(|| (lane.known_count(), lane.bytes())),
+        }
+    }
 }
 
 /// What was read.
@@ -45,18 +91,23 @@ pub(super) struct Loaded {
 
 #[derive(Default)]
 pub(super) struct Found {
-    /// Waiting deliveries, and whether these are all.
-    pub(super) waiting: Option<(Vec<Delivery>, bool)>,
+    held_keys: Option<Vec<OrderKey>>,
+    /// Per key its next deliveries, and whether these are all.
+    keys: Vec<(OrderKey, Vec<Delivery>, bool)>,
+    /// Waiting deliveries, and up to where these are all, if they are.
+    waiting: Option<(Vec<Delivery>, Option<Position>)>,
     /// Due deliveries, and when the next ones are.
-    pub(super) due: Option<(Vec<Delivery>, Option<Timestamp>)>,
+    due: Option<(Vec<Delivery>, Option<Timestamp>)>,
 }
 
 impl Found {
     /// When the first SLA of what was found ends, of those that are not broken.
-    pub(super) fn sla_due(&self) -> Option<Timestamp> {
+    fn sla_due(&self) -> Option<Timestamp> {
         let waiting = self.waiting.iter().flat_map(|(deliveries, _)| deliveries);
         let due = self.due.iter().flat_map(|(deliveries, _)| deliveries);
-        let running = waiting.chain(due).filter(|d| d.state.sla_breach_time.is_none());
+        let of_keys = self.keys.iter().flat_map(|(_, deliveries, _)| deliveries);
+        let running =
+            waiting.chain(due).chain(of_keys).filter(|d| d.state.sla_breach_time.is_none());
         running.filter_map(|d| d.sla_due_time).min()
     }
 }
@@ -73,13 +124,8 @@ impl Dispatcher {
             if !lane.wants_load(now, room) {
                 continue;
             }
-            let due = lane.wants_due(now).then(|| (lane.known_count(), lane.bytes()));
-            let waiting = lane.wants_waiting();
-            let load = Load { lane: key, start: lane.begin_load(), now, room, waiting, due };
-            if due.is_some() {
-                // What becomes due from here on is noted beside what the load finds.
-                lane.next_due = None;
-            }
+            let wanted = Wanted::next(lane, now, room);
+            let load = Load { lane: key, start: lane.begin_load(), now, room, wanted };
             self.loads += 1;
             start(&self.tasks, self.store.clone(), load, self.inputs.clone());
         }
@@ -100,16 +146,26 @@ impl Dispatcher {
                     added += lane.add_due(deliveries, &left);
                     lane.next_due = [lane.next_due, next].into_iter().flatten().min();
                 }
-                if let Some((deliveries, complete)) = found.waiting {
-                    added += lane.add_waiting(deliveries, &left, load.start, complete);
+                if let Some(keys) = found.held_keys {
+                    lane.order.add_held(keys);
+                }
+                for (key, deliveries, complete) in found.keys {
+                    added += lane.add_of_key(key, deliveries, complete, now);
+                }
+                if let Some((deliveries, end)) = found.waiting {
+                    added += lane.add_waiting(deliveries, &left, end);
                 }
                 self.bytes += added;
             }
-            // The lane has started over meanwhile and reads again.
-            (Ok(_), None) => {}
-            (Err(_), _) => {
-                lane.pause_loads(now.plus(AFTER_ERROR));
-                self.set_timer(now.plus(AFTER_ERROR), load.lane);
+            (read, _) => {
+                if let Wanted::Keys(keys) = load.wanted {
+                    lane.order.abandon_read(&keys);
+                }
+                // Or else the lane has started over meanwhile and reads again.
+                if read.is_err() {
+                    lane.pause_loads(now.plus(AFTER_ERROR));
+                    self.set_timer(now.plus(AFTER_ERROR), load.lane);
+                }
             }
         }
         self.note_sla(load.lane, sla_due);
@@ -120,16 +176,44 @@ impl Dispatcher {
 /// Starts to read; the answer comes as a message.
 fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
     tasks.spawn(async move {
-        let result = read(&store, load).await;
+        let result = read(&store, &load).await;
         let _ = answer.send(Input::Loaded(Loaded { load, result }));
     });
 }
 
-async fn read(store: &Store, load: Load) -> Result<Found> {
+async fn read(store: &Store, load: &Load) -> Result<Found> {
+    let room = load.room;
+    match &load.wanted {
+        Wanted::HeldKeys => {
+            let held_keys = Some(store.held_keys(load.lane).await?);
+            Ok(Found { held_keys, ..Found::default() })
+        }
+        Wanted::Keys(keys) => {
+            let limit = (room.deliveries / keys.len().max(1)).clamp(1, OF_KEY);
+            let mut found = Found::default();
+            for key in keys {
+                let bytes = room.bytes / keys.len();
+                let LaneBacklog { deliveries, complete } =
+                    store.of_key(load.lane, *key, limit, bytes).await?;
+                let deliveries = deliveries.into_iter().map(Delivery::loaded).collect();
+                found.keys.push((*key, deliveries, complete));
+            }
+            Ok(found)
+        }
+        Wanted::Rows { waiting, due } => read_rows(store, load, waiting.as_deref(), *due).await,
+    }
+}
+
+async fn read_rows(
+    store: &Store,
+    load: &Load,
+    waiting: Option<&[OrderKey]>,
+    due: Option<(usize, usize)>,
+) -> Result<Found> {
     let limit = load.room.deliveries.clamp(1, PAGE);
     let mut found = Found::default();
     let mut bytes = load.room.bytes;
-    if let Some((known, known_bytes)) = load.due {
+    if let Some((known, known_bytes)) = due {
         let page_bytes = bytes.saturating_add(known_bytes);
         let LaneBacklog { deliveries, complete } =
             store.due(load.lane, load.now, limit + known, page_bytes).await?;
@@ -141,10 +225,17 @@ async fn read(store: &Store, load: Load) -> Result<Found> {
         bytes = bytes.min(left);
         found.due = Some((deliveries, next));
     }
-    if load.waiting {
+    if let Some(skip) = waiting {
+        // All that was told before the load began was in the database then. What was
+        // skipped will be read by its key: only where the journal ends says how far.
+        let mut end = load.start.last_committed;
+        if !skip.is_empty() {
+            end = end.max(store.lane_head(load.lane).await?);
+        }
         let LaneBacklog { deliveries, complete } =
-            store.waiting(load.lane, load.start.cursor, limit, bytes).await?;
-        found.waiting = Some((deliveries.into_iter().map(Delivery::loaded).collect(), complete));
+            store.waiting(load.lane, load.start.cursor, skip, limit, bytes).await?;
+        let deliveries = deliveries.into_iter().map(Delivery::loaded).collect();
+        found.waiting = Some((deliveries, complete.then_some(end)));
     }
     Ok(found)
 }

@@ -6,6 +6,7 @@
 //! each answers the dispatcher with a message. The database is the truth: what is
 //! in memory can be thrown away at any moment and is found again by a load.
 
+mod arrivals;
 mod attempt;
 mod clock;
 mod delivery;
@@ -40,7 +41,7 @@ use crate::{
         webhook::Webhook,
     },
     sender::HttpSender,
-    store::{NewDelivery, Requeued, Store},
+    store::{Arrival, Requeued, Store},
 };
 
 /// Bounds of the engine's memory and work.
@@ -74,7 +75,7 @@ pub struct Parts {
     /// The database.
     pub store: Store,
     /// Deliveries of each commit, in the order of the journal.
-    pub accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    pub accepted: mpsc::Receiver<Vec<Arrival>>,
     /// Outgoing HTTP.
     pub sender: Arc<HttpSender>,
     /// The time.

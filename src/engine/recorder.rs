@@ -10,6 +10,7 @@ use crate::{
     domain::{
         error::Reason,
         id::{EventKey, WebhookKey},
+        order::OrderKey,
         time::Timestamp,
     },
     store::{Settlement, Store},
@@ -24,6 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Recorded {
     pub(super) lane: WebhookKey,
     pub(super) event: EventKey,
+    /// The deliveries that wait for it.
+    pub(super) order: Option<OrderKey>,
     /// Bytes that the delivery took in memory.
     pub(super) bytes: usize,
     /// When it is to be attempted again.
@@ -35,6 +38,7 @@ pub(super) struct Recorded {
 /// An outcome to be recorded.
 pub(super) struct Outcome {
     pub(super) settlement: Settlement,
+    pub(super) order: Option<OrderKey>,
     pub(super) bytes: usize,
 }
 
@@ -89,6 +93,7 @@ impl Outcome {
         Recorded {
             lane: self.settlement.webhook_key,
             event: self.settlement.event_key,
+            order: self.order,
             bytes: self.bytes,
             due: self.settlement.state.due_time,
             refused,

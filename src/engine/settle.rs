@@ -127,6 +127,7 @@ fn outcome(
 ) -> Outcome {
     Outcome {
         bytes: delivery.bytes(),
+        order: delivery.order,
         settlement: Settlement {
             tenant_key: lane.webhook.tenant_key,
             event_key: delivery.event_key,

@@ -185,6 +185,7 @@ impl Events {
             payload: draft.payload,
             occur_time: draft.occur_time,
             ingest_time: ingest,
+            ordering_key: draft.ordering_key,
             attributes: draft.attributes,
         };
         Ok(Checked { event: Arc::new(event), warnings })

@@ -14,11 +14,10 @@ use crate::{
         event_filter,
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
         subscription::SubscriptionIndex,
-        time::Timestamp,
         webhook::Webhook,
     },
     engine::Clock,
-    store::{ConfigChanges, Store},
+    store::{ConfigChanges, Store, Target},
 };
 
 /// All tenants that were entered since the start.
@@ -95,10 +94,9 @@ impl TenantConfig {
         self.state.read().version
     }
 
-    /// The webhooks that want an event, and when their SLA ends. The payload is read
-    /// only where a webhook that wants the name has filters: once, and not under the
+    /// The webhooks that want an event. The payload is read only where a webhook that wants the name has filters: once, and not under the
     /// lock.
-    pub(super) fn matching(&self, event: &Event) -> Vec<(WebhookKey, Option<Timestamp>)> {
+    pub(super) fn matching(&self, event: &Event) -> Vec<Target> {
         let (mut targets, filtered) = self.candidates(event);
         if !filtered.is_empty() {
             let payload = event_filter::read_payload(&event.payload);
@@ -107,7 +105,7 @@ impl TenantConfig {
             };
             let mut filtered = filtered.iter().peekable();
             // Both are in key order.
-            targets.retain(|(key, _)| match filtered.next_if(|webhook| webhook.key == *key) {
+            targets.retain(|to| match filtered.next_if(|webhook| webhook.key == to.webhook_key) {
                 Some(webhook) => holds(&webhook.spec.event_filters),
                 None => true,
             });
@@ -117,18 +115,21 @@ impl TenantConfig {
 
     /// The webhooks that want events of that name, in key order, and those of them
     /// that have filters.
-    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-    fn candidates(
-        &self,
-        event: &Event,
-    ) -> (Vec<(WebhookKey, Option<Timestamp>)>, Vec<Arc<Webhook>>) {
+    fn candidates(&self, event: &Event) -> (Vec<Target>, Vec<Arc<Webhook>>) {
         let state = self.state.read();
         let mut filtered = Vec::new();
-        let matching = state.subscriptions.matching(&event.event_name).into_iter().map(|key| {
-            let webhook = state.webhooks.get(&key);
-            filtered.extend(webhook.filter(|w| !w.spec.event_filters.is_empty()).cloned());
-            let sla = webhook.map(|webhook| webhook.spec.sla).filter(|sla| !sla.is_zero());
-            (key, sla.map(|sla| event.ingest_time.plus(sla)))
+        let names = state.subscriptions.matching(&event.event_name);
+        let webhooks = names.into_iter().filter_map(|key| state.webhooks.get(&key));
+        let matching = webhooks.map(|webhook| {
+            let spec = &webhook.spec;
+            if !spec.event_filters.is_empty() {
+                filtered.push(Arc::clone(webhook));
+            }
+            Target {
+                webhook_key: webhook.key,
+                sla_due_time: (!spec.sla.is_zero()).then(|| event.ingest_time.plus(spec.sla)),
+                order: spec.delivery_order.key(&event.ordering_key),
+            }
         });
         (matching.collect(), filtered)
     }

@@ -11,6 +11,7 @@ use crate::domain::{
     error::Result,
     event::Event,
     id::{EventKey, Position, WebhookKey},
+    order::OrderKey,
     time::Timestamp,
 };
 
@@ -27,6 +28,8 @@ pub struct StoredDelivery {
     pub state: DeliveryState,
     /// When its SLA ends.
     pub sla_due_time: Option<Timestamp>,
+    /// The deliveries that it waits for.
+    pub order: Option<OrderKey>,
 }
 
 /// Part of what a lane has in the database.
@@ -38,14 +41,15 @@ pub struct LaneBacklog {
     pub complete: bool,
 }
 
-const COLUMNS: &str = "d.position, d.status, d.attempt_count, d.due_time, d.start_time, d.end_time, \
+const COLUMNS: &str = "d.position, d.order_key, d.status, d.attempt_count, d.due_time, d.start_time, d.end_time, \
     d.sla_due_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, d.error_text, \
     e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time, e.occur_time, \
-    e.attributes, e.payload";
+    e.ordering_key, e.attributes, e.payload";
 
 impl Store {
-    /// Deliveries that wait for their turn after a position, in order: at most
-    /// `limit`, and no more once their payloads exceed `bytes`.
+    /// Deliveries that wait for their turn after a position, in order, but for those
+    /// of the keys to `skip`: at most `limit`, and no more once their payloads exceed
+    /// `bytes`.
     ///
     /// # Errors
     ///
@@ -54,19 +58,81 @@ impl Store {
         &self,
         lane: WebhookKey,
         after: Position,
+        skip: &[OrderKey],
         limit: usize,
         bytes: usize,
     ) -> Result<LaneBacklog> {
         // The conditions are written as the partial index has them, or it is not used.
-        let sql = format!(
-            "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
-             WHERE d.webhook_key = $1 AND d.status = 1 AND d.due_time IS NULL AND d.position > $2
-             ORDER BY d.position LIMIT {limit}"
-        );
+        let waiting = "d.webhook_key = $1 AND d.status = 1 AND d.due_time IS NULL
+             AND d.position > $2";
+        let sql = if skip.is_empty() {
+            format!(
+                "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
+                 WHERE {waiting} ORDER BY d.position LIMIT {limit}"
+            )
+        } else {
+            // What is skipped may be very much: the index alone is walked over it.
+            let skip = list(skip);
+            format!(
+                "SELECT {COLUMNS} FROM (SELECT d.event_key FROM deliveries d WHERE {waiting}
+                   AND (d.order_key IS NULL OR d.order_key NOT IN ({skip}))
+                   ORDER BY d.position LIMIT {limit}) AS found
+                 JOIN deliveries d ON d.event_key = found.event_key AND d.webhook_key = $1
+                 JOIN events e ON e.event_key = d.event_key ORDER BY d.position"
+            )
+        };
         Ok(self.backlog(sql, vec![lane.0.into(), after.0.into()], limit, bytes).await?)
     }
 
-    /// Deliveries of which an attempt is due at `now`, the longest due first.
+    /// What is left of an order key, in order.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn of_key(
+        &self,
+        lane: WebhookKey,
+        key: OrderKey,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<LaneBacklog> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
+             WHERE d.webhook_key = $1 AND d.order_key = $2 AND d.end_time IS NULL
+             ORDER BY d.position LIMIT {limit}"
+        );
+        Ok(self.backlog(sql, vec![lane.0.into(), key.0.into()], limit, bytes).await?)
+    }
+
+    /// The newest position that a delivery of the lane can have.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn lane_head(&self, lane: WebhookKey) -> Result<Position> {
+        let sql = "SELECT t.head FROM tenants t JOIN webhooks w ON w.tenant_key = t.tenant_key
+                   WHERE w.webhook_key = $1";
+        let rows = self.query(sql, [lane.0.into()]).await?;
+        let head = rows.first().map(|row| Row(row).get("head").map(Position)).transpose();
+        Ok(head.map_err(Failure::from)?.unwrap_or_default())
+    }
+
+    /// The order keys of a lane whose first delivery has a time of its own. A lane lets
+    /// no more of them come up than it can remember, so they are few.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn held_keys(&self, lane: WebhookKey) -> Result<Vec<OrderKey>> {
+        let sql = "SELECT order_key FROM deliveries
+                   WHERE webhook_key = $1 AND order_key IS NOT NULL AND due_time IS NOT NULL";
+        let rows = self.query(sql, [lane.0.into()]).await?;
+        let keys = rows.iter().map(|row| Row(row).get("order_key").map(OrderKey));
+        Ok(keys.collect::<std::result::Result<_, _>>().map_err(Failure::from)?)
+    }
+
+    /// Deliveries of which an attempt is due at `now`, the longest due first, but for
+    /// those that stand in an order.
     ///
     /// # Errors
     ///
@@ -81,19 +147,21 @@ impl Store {
         let sql = format!(
             "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
              WHERE d.webhook_key = $1 AND d.due_time IS NOT NULL AND d.due_time <= $2
+             AND d.order_key IS NULL
              ORDER BY d.due_time LIMIT {limit}"
         );
         Ok(self.backlog(sql, vec![lane.0.into(), now.micros().into()], limit, bytes).await?)
     }
 
-    /// When the first attempt after `now` is due.
+    /// When the first attempt after `now` is due of what stands in no order.
     ///
     /// # Errors
     ///
     /// `STORE_UNAVAILABLE`.
     pub async fn next_due(&self, lane: WebhookKey, now: Timestamp) -> Result<Option<Timestamp>> {
         let sql = "SELECT MIN(due_time) AS due FROM deliveries
-                   WHERE webhook_key = $1 AND due_time IS NOT NULL AND due_time > $2";
+                   WHERE webhook_key = $1 AND due_time IS NOT NULL AND due_time > $2
+                   AND order_key IS NULL";
         let rows = self.query(sql, [lane.0.into(), now.micros().into()]).await?;
         let due = rows.first().map(|row| Row(row).optional_time("due")).transpose();
         Ok(due.map_err(Failure::from)?.flatten())
@@ -130,5 +198,11 @@ fn read(row: &Row<'_>) -> std::result::Result<StoredDelivery, DbErr> {
         event: Arc::new(row.event()?),
         state: row.state()?,
         sla_due_time: row.optional_time("sla_due_time")?,
+        order: row.get::<Option<i64>>("order_key")?.map(OrderKey),
     })
+}
+
+/// Keys as SQL has a list; only numbers of our own stand in it.
+fn list(keys: &[OrderKey]) -> String {
+    keys.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ")
 }

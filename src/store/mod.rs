@@ -40,7 +40,7 @@ pub use self::{
     retention::Pruned,
     tenants::Tenant,
     webhooks::NewWebhook,
-    writer::{NewDelivery, NewEvent, Published, Settlement},
+    writer::{Arrival, NewDelivery, NewEvent, Published, Settlement, Target},
 };
 use self::{
     heads::Heads,
@@ -73,9 +73,7 @@ impl Store {
     /// # Errors
     ///
     /// In words for an operator: what could not be opened, locked or migrated.
-    pub async fn open(
-        url: &DatabaseUrl,
-    ) -> Result<(Self, mpsc::Receiver<Vec<NewDelivery>>), String> {
+    pub async fn open(url: &DatabaseUrl) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
         let shown = url.path().display();
         let lock = Arc::new(connect::lock(url)?);
         let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");

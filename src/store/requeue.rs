@@ -7,7 +7,8 @@ use super::{Store, WriteTx, failure::Failure, rows::Row, webhooks, writer::Entry
 use crate::domain::{
     delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
     error::{Error, Reason, Result},
-    id::{EventKey, TenantKey, WebhookKey},
+    id::{EventKey, Position, TenantKey, WebhookKey},
+    order::OrderKey,
     time::Timestamp,
 };
 
@@ -16,11 +17,16 @@ use crate::domain::{
 pub struct Requeued {
     /// Where it stands now.
     pub state: DeliveryState,
+    /// The deliveries that it waits for.
+    pub order: Option<OrderKey>,
 }
 
 impl Store {
     /// Asks for one more attempt of a delivery now. One that waits is moved up, one
     /// that was given up is pending again, one that succeeded stays succeeded.
+    ///
+    /// An order is kept: one that waits for others goes on waiting for them, one that
+    /// was given up joins at the end; one that succeeded has left the order for good.
     ///
     /// # Errors
     ///
@@ -49,15 +55,21 @@ impl Store {
             return Err(Error::new(Reason::EventLogNotFound, "no such delivery record").into());
         };
         let mut state = row.state()?;
+        let mut order = row.get::<Option<i64>>("order_key")?.map(OrderKey);
         match state.status {
+            DeliveryStatus::Pending if order.is_some() => return Ok(Requeued { state, order }),
             DeliveryStatus::Pending | DeliveryStatus::Retrying => {}
             DeliveryStatus::Diverted | DeliveryStatus::Dropped => {
                 state.status = DeliveryStatus::Pending;
                 state.end_time = None;
             }
-            DeliveryStatus::Succeeded => keep_first_attempt(&tx, event, webhook).await?,
+            DeliveryStatus::Succeeded => {
+                keep_first_attempt(&tx, event, webhook).await?;
+                order = None;
+            }
         }
-        state.due_time = Some(now);
+        let joins_the_end = order.is_some() && state.status == DeliveryStatus::Pending;
+        state.due_time = (!joins_the_end).then_some(now);
         let entry = Entry {
             event_key: event,
             webhook_key: webhook,
@@ -65,22 +77,29 @@ impl Store {
             time: now,
             state,
         };
-        let position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
+        let mut position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
+        if joins_the_end {
+            tx.put_back(webhook, position, order);
+        } else if order.is_some() {
+            // It is the next of its order, and keeps that place.
+            position = Position(row.get("position")?);
+        }
         // Settling as failed has ended the clock of the SLA.
-        let sql = "UPDATE deliveries SET status = $1, end_time = $2, due_time = $3, position = $4,
+        let sql = "UPDATE deliveries SET status = $1, end_time = $2, due_time = $3, position = $4, order_key = $5,
                    sla_due_time = CASE WHEN divert_reason IS NULL THEN sla_due_time END,
-                   divert_reason = NULL WHERE event_key = $5 AND webhook_key = $6";
+                   divert_reason = NULL WHERE event_key = $6 AND webhook_key = $7";
         let values = [
             entry.state.status.number().into(),
             entry.state.end_time.map(Timestamp::micros).into(),
-            now.micros().into(),
+            entry.state.due_time.map(Timestamp::micros).into(),
             position.0.into(),
+            order.map(|order| order.0).into(),
             event.0.into(),
             webhook.0.into(),
         ];
         tx.execute(sql, values).await?;
         tx.commit().await?;
-        Ok(Requeued { state: entry.state })
+        Ok(Requeued { state: entry.state, order })
     }
 
     /// Diverts up to `limit` of the deliveries that wait at a webhook which was

@@ -71,6 +71,7 @@ impl Row<'_> {
             payload: Arc::from(self.get::<String>("payload")?),
             occur_time: self.optional_time("occur_time")?,
             ingest_time: self.time("ingest_time")?,
+            ordering_key: self.get::<Option<String>>("ordering_key")?.unwrap_or_default(),
             attributes: self.optional_json("attributes")?.unwrap_or_default(),
         })
     }

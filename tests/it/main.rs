@@ -18,6 +18,7 @@ mod grpc_web;
 mod lanes;
 mod layers;
 mod one_server;
+mod ordering;
 mod publish_streams;
 mod publishing;
 mod retries;

@@ -13,7 +13,10 @@ use tidings::{
         time::Timestamp,
         webhook::{HttpDestination, WebhookSpec},
     },
-    store::{DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store},
+    store::{
+        Arrival, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store,
+        Target,
+    },
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
@@ -21,7 +24,7 @@ use uuid::Uuid;
 /// A store with one tenant and one webhook.
 struct Fixture {
     store: Store,
-    accepted: mpsc::Receiver<Vec<NewDelivery>>,
+    accepted: mpsc::Receiver<Vec<Arrival>>,
     tenant: TenantKey,
     webhook: WebhookKey,
     version: i64,
@@ -65,9 +68,21 @@ impl Fixture {
             payload: "{}".into(),
             occur_time: None,
             ingest_time: NOW,
+            ordering_key: String::new(),
             attributes: Default::default(),
         };
-        NewEvent { event: Arc::new(event), targets: vec![(self.webhook, None)] }
+        let target = Target { webhook_key: self.webhook, sla_due_time: None, order: None };
+        NewEvent { event: Arc::new(event), targets: vec![target] }
+    }
+
+    /// The deliveries of the next commit, as the engine hears of them.
+    async fn arrived(&mut self) -> Vec<NewDelivery> {
+        let arrivals = self.accepted.recv().await.expect("arrivals");
+        let new = |arrival| match arrival {
+            Arrival::New(delivery) => delivery,
+            Arrival::Stored { .. } => panic!("nothing was put back"),
+        };
+        arrivals.into_iter().map(new).collect()
     }
 
     async fn publish(&self, events: Vec<NewEvent>) -> Published {
@@ -149,14 +164,14 @@ async fn what_was_matched_before_a_change_is_matched_again() {
 async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
     let mut fixture = Fixture::new().await;
     fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
-    let deliveries = fixture.accepted.recv().await.expect("deliveries");
+    let deliveries = fixture.arrived().await;
     let late = fixture.settlement(deliveries[0].event_key, 3);
     let good = fixture.settlement(deliveries[1].event_key, 0);
     fixture.store.record(vec![late, good]).await.expect("recorded");
     let page = fixture.store.journal_after(fixture.tenant, Position(2), 10).await.expect("read");
     let settled: Vec<_> = page.changes.iter().map(|c| c.record.event.key).collect();
     assert_eq!(settled, [deliveries[1].event_key]);
-    let waiting = fixture.store.waiting(fixture.webhook, Position(0), 10, usize::MAX).await;
+    let waiting = fixture.store.waiting(fixture.webhook, Position(0), &[], 10, usize::MAX).await;
     let waiting = waiting.expect("read").deliveries;
     assert_eq!(waiting.len(), 1, "the other one still waits");
 }
@@ -165,13 +180,13 @@ async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
 async fn retention_keeps_what_is_not_settled() {
     let mut fixture = Fixture::new().await;
     fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
-    let deliveries = fixture.accepted.recv().await.expect("deliveries");
+    let deliveries = fixture.arrived().await;
     let settled = fixture.settlement(deliveries[0].event_key, 0);
     fixture.store.record(vec![settled]).await.expect("recorded");
     let cutoff = NOW.plus(Duration::from_secs(1));
     let pruned = fixture.store.prune(fixture.tenant, cutoff, None, 100).await.expect("pruned");
     assert_eq!((pruned.entries, pruned.events, pruned.next), (3, 1, None));
-    let waiting = fixture.store.waiting(fixture.webhook, Position(0), 10, usize::MAX).await;
+    let waiting = fixture.store.waiting(fixture.webhook, Position(0), &[], 10, usize::MAX).await;
     assert_eq!(waiting.expect("read").deliveries.len(), 1);
     let bounds = fixture.store.journal_bounds(fixture.tenant).await.expect("read");
     assert_eq!((bounds.floor, bounds.head), (Position(3), Position(3)));

@@ -15,6 +15,7 @@ fn event(payload: &str) -> Event {
         payload: payload.into(),
         occur_time: None,
         ingest_time: Timestamp::from_micros(1_587_620_451_351_999),
+        ordering_key: String::new(),
         attributes: Default::default(),
     }
 }

@@ -36,9 +36,6 @@ pub(crate) fn read_event(event: proto::Event, at: &str, tenant: &TenantId) -> In
     } = event;
     let mut faults = Faults::default();
     check_tenant(&mut faults, &format!("{at}.tenant_id"), &tenant_id, tenant);
-    if !ordering_key.is_empty() {
-        faults.unavailable(format!("{at}.ordering_key"));
-    }
     if !enrichments_json.is_empty() {
         faults.unavailable(format!("{at}.enrichments_json"));
     }
@@ -54,6 +51,7 @@ pub(crate) fn read_event(event: proto::Event, at: &str, tenant: &TenantId) -> In
             Some(Payload::Object(object)) => read_payload(&object, at, &mut faults).into(),
         },
         occur_time: read_timestamp(occur_time.as_ref(), &format!("{at}.occur_time"), &mut faults),
+        ordering_key,
         attributes: attributes.into_iter().collect(),
     };
     Incoming { draft, faults }
@@ -83,6 +81,7 @@ pub(crate) fn show_event(event: &Event, tenant: &TenantId) -> proto::Event {
         payload,
         occur_time,
         ingest_time,
+        ordering_key,
         attributes,
     } = event;
     proto::Event {
@@ -95,7 +94,7 @@ pub(crate) fn show_event(event: &Event, tenant: &TenantId) -> proto::Event {
         // Where the publisher does not say, it is the time of ingestion.
         occur_time: Some(show_timestamp(occur_time.unwrap_or(*ingest_time))),
         ingest_time: Some(show_timestamp(*ingest_time)),
-        ordering_key: String::new(),
+        ordering_key: ordering_key.clone(),
         attributes: attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         enrichments_json: Default::default(),
     }
@@ -135,7 +134,6 @@ mod tests {
         let event = proto::Event {
             event_id: "7".into(),
             tenant_id: "other".into(),
-            ordering_key: "k".into(),
             occur_time: Some(prost_types::Timestamp { seconds: 0, nanos: -1 }),
             enrichments_json: [("tillDetails".to_owned(), "{}".to_owned())].into(),
             payload: Some(Payload::Object(object)),
@@ -145,7 +143,6 @@ mod tests {
             faults(event),
             [
                 "event.tenant_id",
-                "event.ordering_key",
                 "event.enrichments_json",
                 "event.event_id",
                 "event.object.a",

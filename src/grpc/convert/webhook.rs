@@ -16,6 +16,7 @@ use crate::{
         error::Faults,
         id::TenantId,
         limits,
+        order::DeliveryOrder,
         signing::SigningSecret,
         webhook::{Header, HttpDestination, Method, Suspension, Webhook, WebhookSpec},
     },
@@ -55,7 +56,7 @@ pub(crate) fn read_webhook(
         labels,
         attribution: _,
         etag: _,
-        delivery_order: _,
+        delivery_order,
         max_deliveries_per_second,
         payload_format,
         number: _,
@@ -78,6 +79,7 @@ pub(crate) fn read_webhook(
         sla: time::read_duration(sla.as_ref(), "webhook.sla", faults)
             .unwrap_or(limits::DEFAULT_SLA),
         retry_policy: retry_policy.as_ref().map(|policy| read_retry_policy(policy, faults)),
+        delivery_order: read_order(*delivery_order, faults),
         max_deliveries_per_second: *max_deliveries_per_second,
         failure_handling: (failure_handling.as_ref())
             .map(|handling| read_failure_handling(handling, faults)),
@@ -87,6 +89,23 @@ pub(crate) fn read_webhook(
         static_properties: (static_properties.as_ref())
             .filter(|properties| !properties.fields.is_empty())
             .map(|p| json::read_object(p, "webhook.static_properties", faults).into()),
+    }
+}
+
+fn read_order(number: i32, faults: &mut Faults) -> DeliveryOrder {
+    use proto::DeliveryOrder as Order;
+    match value::read_enum(number, "webhook.delivery_order", faults).unwrap_or_default() {
+        Order::Unspecified | Order::Unordered => DeliveryOrder::Unordered,
+        Order::ByKey => DeliveryOrder::ByKey,
+        Order::Fifo => DeliveryOrder::Fifo,
+    }
+}
+
+fn show_order(order: DeliveryOrder) -> proto::DeliveryOrder {
+    match order {
+        DeliveryOrder::Unordered => proto::DeliveryOrder::Unordered,
+        DeliveryOrder::ByKey => proto::DeliveryOrder::ByKey,
+        DeliveryOrder::Fifo => proto::DeliveryOrder::Fifo,
     }
 }
 
@@ -118,17 +137,8 @@ fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
     fn asks<T: Default + PartialEq>(value: Option<&T>) -> bool {
         value.is_some_and(|value| *value != T::default())
     }
-    let order = value::read_enum(webhook.delivery_order, "webhook.delivery_order", faults);
-    let ordered = match order.unwrap_or_default() {
-        proto::DeliveryOrder::Unspecified | proto::DeliveryOrder::Unordered => false,
-        proto::DeliveryOrder::ByKey | proto::DeliveryOrder::Fifo => true,
-    };
-    for (field, asked) in
-        [("enrichment", asks(webhook.enrichment.as_ref())), ("delivery_order", ordered)]
-    {
-        if asked {
-            faults.unavailable(format!("webhook.{field}"));
-        }
+    if asks(webhook.enrichment.as_ref()) {
+        faults.unavailable("webhook.enrichment");
     }
 }
 
@@ -234,6 +244,7 @@ fn show_spec(
         labels,
         payload_format,
         static_properties,
+        delivery_order,
     } = spec;
     let http = proto::HttpDestination {
         url: url.clone(),
@@ -254,7 +265,7 @@ fn show_spec(
         failure_handling: failure_handling.as_ref().map(show_failure_handling),
         signing: signing.as_ref().map(|signing| show_signing(signing, reveal)),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        delivery_order: proto::DeliveryOrder::Unordered.into(),
+        delivery_order: show_order(*delivery_order).into(),
         payload_format: show_format(*payload_format).into(),
         static_properties: static_properties.as_deref().map(json::show_object),
         ..Default::default()

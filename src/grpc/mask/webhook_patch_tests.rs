@@ -41,6 +41,7 @@ fn stored() -> WebhookSpec {
             waits: Waits::Schedule(vec![Duration::from_secs(1)]),
             ..RetryPolicy::default()
         }),
+        delivery_order: Default::default(),
         max_deliveries_per_second: 0.0,
         failure_handling: None,
         signing: None,

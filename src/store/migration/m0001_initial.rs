@@ -124,6 +124,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             request_id TEXT NOT NULL,
             ingest_time BIGINT NOT NULL,
             occur_time BIGINT,
+            ordering_key TEXT,
             attributes TEXT,
             payload TEXT NOT NULL,
             UNIQUE (tenant_key, event_id),
@@ -140,7 +141,8 @@ fn statements(d: &Dialect) -> Vec<String> {
             .to_owned(),
         // position is the journal entry that put the delivery in its lane: the
         // order of the lane. due_time is set where an attempt is due at a time of
-        // its own: a retry, or one asked for by hand.
+        // its own: a retry, or one asked for by hand. Deliveries of one webhook and
+        // order_key wait for each other.
         format!(
             "CREATE TABLE deliveries (
             event_key BIGINT NOT NULL,
@@ -148,6 +150,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             tenant_key BIGINT NOT NULL,
             ingest_time BIGINT NOT NULL,
             position BIGINT NOT NULL,
+            order_key BIGINT,
             status SMALLINT NOT NULL CHECK (status IN (1, 2, 3, 4, 5)),
             attempt_count INTEGER NOT NULL,
             due_time BIGINT,
@@ -170,11 +173,19 @@ fn statements(d: &Dialect) -> Vec<String> {
             CHECK ((divert_reason IS NULL) = (status <> 4))
         ) {clustered}"
         ),
-        "CREATE INDEX deliveries_waiting ON deliveries (webhook_key, position)
+        "CREATE INDEX deliveries_waiting ON deliveries (webhook_key, position, order_key)
             WHERE status = 1 AND due_time IS NULL"
             .to_owned(),
         "CREATE INDEX deliveries_due ON deliveries (webhook_key, due_time)
             WHERE due_time IS NOT NULL"
+            .to_owned(),
+        // What is left of a key, in order; and the keys whose first delivery has a
+        // time of its own.
+        "CREATE INDEX deliveries_ordered ON deliveries (webhook_key, order_key, position)
+            WHERE order_key IS NOT NULL AND end_time IS NULL"
+            .to_owned(),
+        "CREATE INDEX deliveries_held ON deliveries (webhook_key, order_key)
+            WHERE order_key IS NOT NULL AND due_time IS NOT NULL"
             .to_owned(),
         "CREATE INDEX deliveries_ingested ON deliveries (webhook_key, ingest_time, event_key)"
             .to_owned(),

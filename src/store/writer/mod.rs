@@ -18,7 +18,7 @@ use self::{
     checkpoint::Checkpointer, publish::PublishUnit, record::RecordUnit, transaction::WriterState,
 };
 pub use self::{
-    publish::{NewDelivery, NewEvent, Published},
+    publish::{Arrival, NewDelivery, NewEvent, Published, Target},
     record::Settlement,
 };
 use super::{failure::Failure, heads::Heads};
@@ -61,7 +61,7 @@ impl Writer {
         connections: Connections,
         heads: Heads,
         next_event_key: i64,
-        accepted: mpsc::Sender<Vec<NewDelivery>>,
+        accepted: mpsc::Sender<Vec<Arrival>>,
     ) -> Self {
         let connection = connections.writer;
         let state = WriterState { connection, heads, next_event_key, accepted };

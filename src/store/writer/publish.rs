@@ -12,6 +12,7 @@ use crate::{
         error::Error,
         event::Event,
         id::{EventKey, Position, TenantKey, WebhookKey},
+        order::OrderKey,
         time::Timestamp,
     },
     store::{bulk::Bulk, failure::Failure},
@@ -22,25 +23,49 @@ use crate::{
 pub struct NewEvent {
     /// The event.
     pub event: Arc<Event>,
-    /// The webhooks, in key order, and when their SLA ends.
-    pub targets: Vec<(WebhookKey, Option<Timestamp>)>,
+    /// The webhooks, in key order.
+    pub targets: Vec<Target>,
+}
+
+/// A webhook that wants an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The webhook.
+    pub webhook_key: WebhookKey,
+    /// When its SLA ends.
+    pub sla_due_time: Option<Timestamp>,
+    /// The deliveries that this one waits for.
+    pub order: Option<OrderKey>,
+}
+
+/// What came to wait in a lane by a commit. Lanes hear of all of it, in the order of the
+/// journal.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A new delivery.
+    New(NewDelivery),
+    /// A delivery that was put back: it is read from the database when its turn comes.
+    Stored {
+        /// Its webhook.
+        webhook_key: WebhookKey,
+        /// Its place in the lane.
+        position: Position,
+        /// The deliveries that it waits for.
+        order: Option<OrderKey>,
+    },
 }
 
 /// A delivery that was just committed, as the engine takes it over.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
-    /// Its webhook.
-    pub webhook_key: WebhookKey,
+    /// Its webhook, and what that wants of it.
+    pub target: Target,
     /// Its place in the lane.
     pub position: Position,
-    /// Its tenant.
-    pub tenant_key: TenantKey,
     /// Key of its event.
     pub event_key: EventKey,
     /// Its event.
     pub event: Arc<Event>,
-    /// When its SLA ends.
-    pub sla_due_time: Option<Timestamp>,
 }
 
 /// What became of a unit of events.
@@ -62,16 +87,16 @@ pub(in crate::store) struct PublishUnit {
 
 static INSERT_EVENTS: Bulk = Bulk::new(
     "INSERT INTO events (event_key, tenant_key, event_id, event_name, ref_id, request_id,
-     ingest_time, occur_time, attributes, payload)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     ingest_time, occur_time, ordering_key, attributes, payload)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (tenant_key, event_id) DO NOTHING",
 );
 
 // As in `DeliveryState::ACCEPTED`.
 static INSERT_DELIVERIES: Bulk = Bulk::new(
     "INSERT INTO deliveries (event_key, webhook_key, tenant_key, ingest_time, position, status,
-     attempt_count, sla_due_time)",
-    "(?, ?, ?, ?, ?, 1, 0, ?)",
+     attempt_count, sla_due_time, order_key)",
+    "(?, ?, ?, ?, ?, 1, 0, ?, ?)",
     "",
 );
 
@@ -89,7 +114,7 @@ pub(super) async fn apply(
 
     let first_key = tx.state.next_event_key;
     tx.state.next_event_key += count as i64;
-    let mut values = Vec::with_capacity(count * 10);
+    let mut values = Vec::with_capacity(count * 11);
     let events =
         || writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
     for (key, (tenant, new)) in (first_key..).zip(events()) {
@@ -139,34 +164,24 @@ async fn insert_deliveries(
         let accepted: Vec<(EventKey, WebhookKey, Timestamp)> = (tenant_events.iter())
             .flat_map(|(key, (_, new))| {
                 let time = new.event.ingest_time;
-                new.targets.iter().map(move |(webhook, _)| (EventKey(*key), *webhook, time))
+                new.targets.iter().map(move |target| (EventKey(*key), target.webhook_key, time))
             })
             .collect();
         if accepted.is_empty() {
             continue;
         }
-        let mut values = Vec::with_capacity(accepted.len() * 6);
+        let mut values = Vec::with_capacity(accepted.len() * 7);
         let first = tx.append_accepted(tenant, accepted.into_iter()).await?;
         let mut position = first;
         for (key, (_, new)) in tenant_events {
-            for (webhook_key, sla_due_time) in &new.targets {
-                push_delivery(
-                    &mut values,
-                    tenant,
-                    *key,
-                    *webhook_key,
+            for target in &new.targets {
+                push_delivery(&mut values, tenant, *key, target, position, &new.event);
+                tx.accepted.push(Arrival::New(NewDelivery {
+                    target: *target,
                     position,
-                    *sla_due_time,
-                    &new.event,
-                );
-                tx.accepted.push(NewDelivery {
-                    webhook_key: *webhook_key,
-                    position,
-                    tenant_key: tenant,
                     event_key: EventKey(*key),
                     event: Arc::clone(&new.event),
-                    sla_due_time: *sla_due_time,
-                });
+                }));
                 position.0 += 1;
             }
         }
@@ -187,6 +202,7 @@ fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
         event.request_id.as_str().into(),
         event.ingest_time.micros().into(),
         event.occur_time.map(Timestamp::micros).into(),
+        Some(event.ordering_key.as_str()).filter(|key| !key.is_empty()).into(),
         attributes.into(),
         (&*event.payload).into(),
     ]);
@@ -196,17 +212,17 @@ fn push_delivery(
     to: &mut Vec<Value>,
     tenant: TenantKey,
     event_key: i64,
-    webhook: WebhookKey,
+    target: &Target,
     position: Position,
-    sla_due_time: Option<Timestamp>,
     event: &Event,
 ) {
     to.extend([
         event_key.into(),
-        webhook.0.into(),
+        target.webhook_key.0.into(),
         tenant.0.into(),
         event.ingest_time.micros().into(),
         position.0.into(),
-        sla_due_time.map(Timestamp::micros).into(),
+        target.sla_due_time.map(Timestamp::micros).into(),
+        target.order.map(|order| order.0).into(),
     ]);
 }

@@ -8,11 +8,12 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
-use super::publish::NewDelivery;
+use super::publish::Arrival;
 use crate::{
     domain::{
         delivery::{ChangeKind, DeliveryState},
         id::{EventKey, Position, TenantKey, WebhookKey},
+        order::OrderKey,
         time::{Timestamp, micros},
     },
     store::{
@@ -28,7 +29,7 @@ pub(super) struct WriterState {
     pub(super) heads: Heads,
     pub(super) next_event_key: i64,
     /// Deliveries of each commit, in the order of the journal.
-    pub(super) accepted: mpsc::Sender<Vec<NewDelivery>>,
+    pub(super) accepted: mpsc::Sender<Vec<Arrival>>,
 }
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
@@ -36,7 +37,7 @@ pub(in crate::store) struct WriteTx {
     tx: DatabaseTransaction,
     pub(super) state: OwnedMutexGuard<WriterState>,
     heads: BTreeMap<TenantKey, TenantHead>,
-    pub(super) accepted: Vec<NewDelivery>,
+    pub(super) accepted: Vec<Arrival>,
 }
 
 /// A tenant's row as far as the hot path needs it.
@@ -99,6 +100,16 @@ impl WriteTx {
     /// The transaction itself, for statements of any kind.
     pub(in crate::store) fn sql(&self) -> &DatabaseTransaction {
         &self.tx
+    }
+
+    /// Tells the engine once it is committed that a delivery was put back into its lane.
+    pub(in crate::store) fn put_back(
+        &mut self,
+        webhook_key: WebhookKey,
+        position: Position,
+        order: Option<OrderKey>,
+    ) {
+        self.accepted.push(Arrival::Stored { webhook_key, position, order });
     }
 
     /// Executes one statement.

@@ -4,19 +4,26 @@
 //! `cursor` was taken over; what comes after it is in the database only, as soon as
 //! there was once no room for it (`spilled`). What is due at a time of its own
 //! (a retry) always is read from the database when its time has come, so a lane of
-//! a million retries costs no memory but the next time (`next_due`).
+//! a million retries costs no memory but the next time (`next_due`). What stands in an
+//! order is taken over only when its turn has come, or nearly so (`order`).
+
+mod load;
+mod order;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
+pub(super) use self::load::LoadStart;
+use self::order::{Admitted, Order};
 use super::{
     delivery::Delivery, lane_config::LaneConfig, pace::Pace, room::Room, sla::SlaWatch,
     worker::Worker,
 };
 use crate::domain::{
     id::{EventKey, Position},
+    order::OrderKey,
     time::Timestamp,
 };
 
@@ -36,10 +43,11 @@ pub(super) enum Place {
 pub(super) struct Lane {
     /// Absent until the webhook was made known.
     pub(super) config: Option<Arc<LaneConfig>>,
-    /// First attempts, in journal order.
+    /// First attempts, in journal order; of what stands in an order, the first.
     waiting: VecDeque<Delivery>,
     /// Attempts that are due.
     due: VecDeque<Delivery>,
+    pub(super) order: Order,
     known: HashMap<EventKey, Place>,
     /// Payload bytes of what is known.
     bytes: usize,
@@ -63,21 +71,14 @@ pub(super) struct Lane {
     pub(super) in_run_queue: bool,
     pub(super) in_load_queue: bool,
     last_was_retry: bool,
+    /// Whether order keys were read last; rows are next then.
+    pub(super) last_read_was_keys: bool,
     pub(super) idle_workers: Vec<Worker>,
     /// How fast attempts may be made.
     pub(super) pace: Pace,
     /// Not before this time is the database read again, after an error.
     loads_from: Timestamp,
     pub(super) sla: SlaWatch,
-}
-
-/// How far a lane was known when a load began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LoadStart {
-    epoch: u64,
-    /// The load reads what comes after it.
-    pub(super) cursor: Position,
-    last_committed: Position,
 }
 
 impl Lane {
@@ -120,18 +121,27 @@ impl Lane {
             // A load has read it before its commit was told.
             return 0;
         }
-        self.last_committed = delivery.position;
-        let bytes = delivery.bytes();
-        let fits = room.bytes >= bytes || self.known.is_empty();
-        if self.spilled || room.deliveries == 0 || !fits {
-            self.spilled = true;
+        let fits = room.bytes >= delivery.bytes() || self.known.is_empty();
+        if self.spilled || room.deliveries == 0 || !fits || !self.order.has_room(&delivery) {
+            self.leave(delivery.position, delivery.order);
             return 0;
         }
+        self.last_committed = delivery.position;
         self.cursor = delivery.position;
-        self.known.insert(delivery.event_key, Place::Queued);
-        self.bytes += bytes;
-        self.waiting.push_back(delivery);
-        bytes
+        // Somebody may have begun to change it before it was heard of.
+        self.add_unless(delivery, &HashSet::new())
+    }
+
+    /// Leaves a delivery that was just committed to the database.
+    pub(super) fn leave(&mut self, position: Position, order: Option<OrderKey>) {
+        if position <= self.cursor {
+            return;
+        }
+        self.last_committed = position;
+        self.spilled = true;
+        if let Some(key) = order {
+            self.order.left_in_database(key);
+        }
     }
 
     /// Whether a job could be taken if there were a slot.
@@ -183,14 +193,44 @@ impl Lane {
         Some(delivery)
     }
 
-    /// Forgets a delivery whose outcome was recorded; its slot is free. Returns its bytes.
-    pub(super) fn release(&mut self, event: EventKey, bytes: usize, due: Option<Timestamp>) {
+    /// Forgets a delivery whose outcome was recorded; its slot is free. It is settled, or
+    /// `due` for its next attempt. Returns the bytes that this frees beside its own.
+    pub(super) fn release(
+        &mut self,
+        event: EventKey,
+        bytes: usize,
+        order: Option<OrderKey>,
+        due: Option<Timestamp>,
+    ) -> usize {
         if self.known.remove(&event) == Some(Place::InFlight) {
             self.in_flight -= 1;
             self.bytes = self.bytes.saturating_sub(bytes);
         }
         self.note_left(event);
-        self.note_due(due);
+        match (order, due) {
+            (None, due) => self.note_due(due),
+            (Some(key), Some(at)) => {
+                let dropped = self.order.waits(key, at);
+                return self.forget(dropped);
+            }
+            (Some(key), None) => {
+                if let Some(next) = self.order.settled(key) {
+                    self.queue(next);
+                }
+            }
+        }
+        0
+    }
+
+    /// Forgets deliveries that are in the database still. Returns their bytes.
+    fn forget(&mut self, dropped: VecDeque<Delivery>) -> usize {
+        let mut freed = 0;
+        for delivery in dropped {
+            self.known.remove(&delivery.event_key);
+            freed += delivery.bytes();
+        }
+        self.bytes = self.bytes.saturating_sub(freed);
+        freed
     }
 
     /// Holds a delivery that is about to be changed by hand; `None` while it is
@@ -209,23 +249,34 @@ impl Lane {
             });
         }
         self.bytes = self.bytes.saturating_sub(freed);
+        let dropped = self.order.hold(event);
+        freed += self.forget(dropped);
         self.known.insert(event, Place::Held);
         Some(freed)
     }
 
-    /// Lets go of a delivery that was held; it will be read from the database.
-    pub(super) fn unhold(&mut self, event: EventKey, now: Timestamp) {
+    /// Lets go of a delivery that was held; it will be read from the database. What was
+    /// changed now stands in that order.
+    pub(super) fn unhold(&mut self, event: EventKey, order: Option<OrderKey>, now: Timestamp) {
         if self.known.get(&event) == Some(&Place::Held) {
             self.known.remove(&event);
         }
         self.note_left(event);
         self.note_due(Some(now));
+        self.order.unhold(event);
+        if let Some(key) = order {
+            self.order.changed(key);
+        }
     }
 
     /// Throws the queues away: everything that waits is in the database only.
     /// Returns the bytes that this frees.
     pub(super) fn forget_queued(&mut self) -> usize {
-        let freed = self.waiting.drain(..).chain(self.due.drain(..)).map(|d| d.bytes()).sum();
+        let known = &self.known;
+        let is_busy = |event| matches!(known.get(&event), Some(Place::InFlight | Place::Held));
+        let behind = self.order.forget(is_busy);
+        let queued = self.waiting.drain(..).chain(self.due.drain(..));
+        let freed = behind + queued.map(|delivery| delivery.bytes()).sum::<usize>();
         let gone: Vec<EventKey> = self
             .known
             .iter()
@@ -268,86 +319,37 @@ impl Lane {
         };
     }
 
-    /// Whether the database should be read, as far as the lane can tell.
-    pub(super) fn wants_load(&self, now: Timestamp, room: Room) -> bool {
-        self.is_active()
-            && self.left_during_load.is_none()
-            && room.deliveries > 0
-            && room.bytes > 0
-            && self.loads_from <= now
-            && (self.wants_waiting() || self.wants_due(now))
-    }
-
-    /// Reads ahead once half of what a read brings has been used.
-    pub(super) fn wants_waiting(&self) -> bool {
-        const LOW: usize = 128;
-        self.spilled && self.waiting.len() < LOW
-    }
-
-    pub(super) fn wants_due(&self, now: Timestamp) -> bool {
-        self.next_due.is_some_and(|due| due <= now) && self.due.is_empty()
-    }
-
-    /// Notes that a load begins, and says from where it is to read.
-    pub(super) fn begin_load(&mut self) -> LoadStart {
-        self.left_during_load = Some(HashSet::new());
-        LoadStart { epoch: self.epoch, cursor: self.cursor, last_committed: self.last_committed }
-    }
-
-    /// Ends a load; gives what left the lane meanwhile, or nothing where the load is void.
-    pub(super) fn end_load(&mut self, start: LoadStart) -> Option<HashSet<EventKey>> {
-        let left = self.left_during_load.take().unwrap_or_default();
-        (start.epoch == self.epoch).then_some(left)
-    }
-
-    /// Takes over what a load found due, but for what is known or has left
-    /// meanwhile. Returns the bytes.
-    pub(super) fn add_due(&mut self, deliveries: Vec<Delivery>, left: &HashSet<EventKey>) -> usize {
-        let mut added = 0;
-        for delivery in deliveries {
-            added += self.add(delivery, left, true);
+    fn add_unless(&mut self, delivery: Delivery, left: &HashSet<EventKey>) -> usize {
+        match self.known.get(&delivery.event_key) {
+            Some(Place::Held) => self.order.admit_held(&delivery),
+            Some(Place::Queued | Place::InFlight) => {}
+            None if left.contains(&delivery.event_key) => {}
+            None => return self.add(delivery),
         }
-        added
+        0
     }
 
-    /// Takes over the next deliveries in journal order; `complete` where the load
-    /// read all there was.
-    pub(super) fn add_waiting(
-        &mut self,
-        deliveries: Vec<Delivery>,
-        left: &HashSet<EventKey>,
-        start: LoadStart,
-        complete: bool,
-    ) -> usize {
-        let mut added = 0;
-        for delivery in deliveries {
-            self.cursor = self.cursor.max(delivery.position);
-            added += self.add(delivery, left, false);
+    fn add(&mut self, delivery: Delivery) -> usize {
+        let (event, bytes) = (delivery.event_key, delivery.bytes());
+        match self.order.admit(delivery) {
+            Admitted::Ready(delivery) => self.queue(delivery),
+            Admitted::Behind => {}
+            Admitted::Left => return 0,
         }
-        if complete {
-            // All that was told before the load began was in the database then.
-            self.cursor = self.cursor.max(start.last_committed);
-            self.spilled = self.last_committed > self.cursor;
-        }
-        added
-    }
-
-    fn add(&mut self, delivery: Delivery, left: &HashSet<EventKey>, due: bool) -> usize {
-        if self.known.contains_key(&delivery.event_key) || left.contains(&delivery.event_key) {
-            return 0;
-        }
-        let bytes = delivery.bytes();
-        self.known.insert(delivery.event_key, Place::Queued);
+        self.known.insert(event, Place::Queued);
         self.bytes += bytes;
-        if due {
-            self.due.push_back(delivery)
-        } else {
-            self.waiting.push_back(delivery)
-        }
         bytes
+    }
+
+    /// Queues a delivery that may be attempted: a first attempt, or one that is due.
+    fn queue(&mut self, delivery: Delivery) {
+        if delivery.state.due_time.is_some() {
+            self.due.push_back(delivery);
+        } else {
+            self.waiting.push_back(delivery);
+        }
     }
 }
 
 #[cfg(test)]
-#[path = "lane_tests.rs"]
 mod tests;

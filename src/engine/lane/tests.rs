@@ -17,6 +17,9 @@ use crate::{
     engine::delivery::Outgoing,
 };
 
+#[path = "order_tests.rs"]
+mod ordered;
+
 const ROOM: usize = 4;
 const PAGE: usize = 3;
 
@@ -29,6 +32,7 @@ fn delivery(n: i64) -> Delivery {
         payload: "{}".into(),
         occur_time: None,
         ingest_time: Timestamp::default(),
+        ordering_key: String::new(),
         attributes: BTreeMap::new(),
     };
     Delivery {
@@ -37,6 +41,7 @@ fn delivery(n: i64) -> Delivery {
         outgoing: Outgoing::new(Arc::new(event)),
         state: DeliveryState::ACCEPTED,
         sla_due_time: None,
+        order: None,
     }
 }
 
@@ -107,8 +112,9 @@ impl Model {
 
     fn end_load(&mut self) {
         let Some((start, found, complete)) = self.load.take() else { return };
+        let end = complete.then_some(start.last_committed);
         let Some(left) = self.lane.end_load(start) else { return };
-        self.lane.add_waiting(found.into_iter().map(delivery).collect(), &left, start, complete);
+        self.lane.add_waiting(found.into_iter().map(delivery).collect(), &left, end);
     }
 
     fn attempt(&mut self) {
@@ -124,7 +130,7 @@ impl Model {
         if !self.in_flight.is_empty() {
             let (n, bytes) = self.in_flight.remove(0);
             self.rows.retain(|row| *row != n);
-            self.lane.release(EventKey(n), bytes, None);
+            self.lane.release(EventKey(n), bytes, None, None);
         }
     }
 }
