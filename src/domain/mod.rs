@@ -4,6 +4,7 @@
 //! chance are parameters. Every other layer speaks in these types.
 
 pub mod actor;
+pub mod address;
 pub mod body;
 pub mod catalogue;
 pub mod delivery;
