@@ -15,7 +15,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tidings::sender::{Connection, HttpSender, Limits, Request, Target};
+use tidings::domain::address::AddressGuard;
+use tidings::sender::{Addresses, Connection, HttpSender, Limits, Request, SystemResolver, Target};
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_rustls::rustls::RootCertStore;
 
@@ -118,7 +119,9 @@ async fn bare_limit() -> f64 {
 async fn sender_limit() -> f64 {
     let arrivals = Arc::new(Arrivals::new(1, REQUESTS));
     let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
-    let sender = Arc::new(HttpSender::with_roots(RootCertStore::empty()).expect("TLS"));
+    let guard = AddressGuard { local: true, allowed: Vec::new() };
+    let local = Addresses::new(guard, Arc::new(SystemResolver));
+    let sender = Arc::new(HttpSender::with_roots(local, RootCertStore::empty()).expect("TLS"));
     let target = Arc::new(Target::parse(&receiver.url(0)).expect("a URL"));
     let began = Instant::now();
     let mut tasks = JoinSet::new();

@@ -18,7 +18,7 @@ pub(super) struct ServeOptions {
 
     /// For development: no credentials are asked, everybody is administrator of all
     /// tenants, which come into being on first use, as do event types; private
-    /// destinations are allowed; only local callers are served [env: TIDINGS_DEV]
+    /// and loopback destinations are allowed; only local callers are served [env: TIDINGS_DEV]
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dev: bool,
@@ -71,6 +71,13 @@ pub(super) struct ServeOptions {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tail_lag: Option<i64>,
+
+    /// A range of addresses that deliveries may go to though it is not public, such as
+    /// 10.1.0.0/16; may be given more than once, the variable has commas
+    /// [env: TIDINGS_ALLOW_DESTINATION; default: none, with --dev loopback and private ranges]
+    #[arg(long, value_name = "CIDR")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow_destination: Vec<String>,
 }
 
 impl ServeOptions {

@@ -11,6 +11,7 @@ pub enum Reason {
     FieldRequired,
     FieldInvalid,
     EventNameUnknown,
+    DestinationForbidden,
     PayloadSchemaMismatch,
     PageTokenInvalid,
     WebhookNameTaken,

@@ -200,6 +200,9 @@ impl Ending {
             ) => true,
             // The server stopped in the middle: that says nothing of the destination.
             (AttemptOutcome::Interrupted, _) => true,
+            // In no class, and so never retried: a name that answers by turns would be asked
+            // until the turn comes that its owner waits for.
+            (AttemptOutcome::ForbiddenDestination, _) => false,
             _ => false,
         }
     }
@@ -366,6 +369,8 @@ mod tests {
         {
             assert!(matches!(after(outcome, 0), Transition::Retry(_)));
         }
+        let forbidden = after(AttemptOutcome::ForbiddenDestination, 0);
+        assert_eq!(forbidden, Transition::Divert(DivertReason::Rejected));
         assert_eq!(after(AttemptOutcome::Success, 204), Transition::Succeed);
     }
 

@@ -128,6 +128,7 @@ fn summary(result: Result<Answer, Failure>) -> (AttemptSummary, String) {
                     FailureKind::Timeout => AttemptOutcome::Timeout,
                     FailureKind::Connection => AttemptOutcome::ConnectionError,
                     FailureKind::Tls => AttemptOutcome::TlsError,
+                    FailureKind::Forbidden => AttemptOutcome::ForbiddenDestination,
                 },
                 http_status: 0,
                 time_taken: failure.time_taken,

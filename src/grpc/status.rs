@@ -129,6 +129,7 @@ fn classify(reason: Reason) -> (Code, ErrorReason) {
         }
         Reason::FieldRequired => (C::InvalidArgument, E::FieldRequired),
         Reason::FieldInvalid => (C::InvalidArgument, E::FieldInvalid),
+        Reason::DestinationForbidden => (C::InvalidArgument, E::DestinationForbidden),
         Reason::EventNameUnknown => (C::InvalidArgument, E::EventNameUnknown),
         Reason::PayloadSchemaMismatch => (C::InvalidArgument, E::PayloadSchemaMismatch),
         Reason::PageTokenInvalid => (C::InvalidArgument, E::PageTokenInvalid),

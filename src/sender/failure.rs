@@ -6,6 +6,9 @@ use std::{fmt, io};
 
 use tokio_rustls::rustls;
 
+use super::addresses::ForbiddenDestination;
+use super::target::Origin;
+
 /// A request that got no complete answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -27,6 +30,8 @@ pub enum FailureKind {
     Connection,
     /// The TLS handshake failed, or TLS was broken later.
     Tls,
+    /// An address of the host is not allowed; nothing was sent.
+    Forbidden,
 }
 
 /// How far a request has come, for the message of a timeout.
@@ -72,6 +77,17 @@ impl Fault {
 
     pub(super) fn tls(what: impl fmt::Display) -> Self {
         Self { kind: FailureKind::Tls, message: format!("TLS handshake failed: {what}") }
+    }
+
+    /// Says nothing of the addresses that were found: they may be those of a network that the
+    /// owner of the webhook cannot see.
+    pub(super) fn forbidden(origin: &Origin) -> Self {
+        let message = format!("{origin} {ForbiddenDestination}");
+        Self { kind: FailureKind::Forbidden, message }
+    }
+
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.kind == FailureKind::Forbidden
     }
 
     /// What went wrong while a request was sent or its answer read.

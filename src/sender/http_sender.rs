@@ -3,19 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use super::addresses::{Addresses, ForbiddenDestination};
 use super::failure::{Fault, Phase, plain};
 use super::stream::Stream;
-use super::target::{HostName, Origin};
+use super::target::{HostName, Origin, Target};
 
-/// What all connections share: the TLS configuration and the way names are resolved.
+/// What all connections share: the TLS configuration, and which addresses they may lead to.
 pub struct HttpSender {
+    addresses: Addresses,
     tls: TlsConnector,
     trusted_roots: usize,
 }
@@ -35,10 +37,10 @@ impl HttpSender {
     /// # Errors
     ///
     /// When the cryptography that was compiled in supports no usable version of TLS.
-    pub fn new() -> Result<Self, TlsSetupError> {
+    pub fn new(addresses: Addresses) -> Result<Self, TlsSetupError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::with_roots(roots)
+        Self::with_roots(addresses, roots)
     }
 
     /// Trusts exactly these root certificates.
@@ -46,7 +48,7 @@ impl HttpSender {
     /// # Errors
     ///
     /// As for [`new`](Self::new).
-    pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsSetupError> {
+    pub fn with_roots(addresses: Addresses, roots: RootCertStore) -> Result<Self, TlsSetupError> {
         let trusted_roots = roots.len();
         // The provider is named, so that nothing depends on a process-wide default.
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -54,12 +56,25 @@ impl HttpSender {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), trusted_roots })
+        Ok(Self { addresses, tls: TlsConnector::from(Arc::new(config)), trusted_roots })
     }
 
     /// How many root certificates are trusted. With 0, every `https` request fails.
     pub fn trusted_roots(&self) -> usize {
         self.trusted_roots
+    }
+
+    /// Whether requests may go to a target, as far as can be said now: for URLs that are to be
+    /// stored. Whatever is said here, every connection is checked again when it is opened.
+    ///
+    /// Ends within two seconds; a name that is not resolved by then, or has no address, is let
+    /// through.
+    ///
+    /// # Errors
+    ///
+    /// When the host is an address that is refused, or a name with such an address.
+    pub async fn check(&self, target: &Target) -> Result<(), ForbiddenDestination> {
+        self.addresses.check(target).await
     }
 
     /// Opens a new stream. `deadline` only shares out the time between several addresses; the
@@ -71,7 +86,7 @@ impl HttpSender {
         phase: &mut Phase,
     ) -> Result<Stream, Fault> {
         *phase = Phase::Resolving;
-        let addresses = resolve(origin).await?;
+        let addresses = self.addresses.of(origin).await?;
         *phase = Phase::Connecting;
         let tcp = connect_to_any(&addresses, deadline)
             .await
@@ -92,25 +107,6 @@ impl HttpSender {
             Err(error) => Err(Fault::tls(plain(&error))),
         }
     }
-}
-
-/// The addresses of a host, in the order in which they are to be tried; never empty. Every address
-/// that is connected to comes from here.
-async fn resolve(origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
-    let name = match &origin.host {
-        HostName::Address(address) => return Ok(vec![SocketAddr::new(*address, origin.port)]),
-        HostName::Name(name) => name.as_str(),
-    };
-    let addresses: Vec<SocketAddr> = lookup_host((name, origin.port))
-        .await
-        .map_err(|error| {
-            Fault::connection(format_args!("cannot resolve {name}: {}", plain(&error)))
-        })?
-        .collect();
-    if addresses.is_empty() {
-        return Err(Fault::connection(format_args!("cannot resolve {name}: it has no address")));
-    }
-    Ok(addresses)
 }
 
 /// Connects to the first address that answers, or says why the last one did not.

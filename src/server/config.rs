@@ -10,6 +10,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::limits;
@@ -29,7 +30,7 @@ pub struct Config {
     pub listen: String,
     /// The database, as in `sqlite:tidings.db`.
     pub database: String,
-    /// No credentials, local callers only.
+    /// No credentials, local callers only; destinations may be local and private.
     pub dev: bool,
     /// What is logged: a level, or directives as in `info,tidings::engine=debug`.
     pub log: String,
@@ -48,6 +49,9 @@ pub struct Config {
     pub max_tails: usize,
     /// Changes that a live tail may lag behind before its client counts as slow.
     pub max_tail_lag: i64,
+    /// Ranges of addresses that deliveries may go to though they are not public.
+    #[serde(with = "super::ranges")]
+    pub allow_destination: Vec<IpNet>,
 }
 
 /// How log lines look.
@@ -73,6 +77,7 @@ impl Default for Config {
             drain_grace: Duration::from_secs(10),
             max_tails: 1_000,
             max_tail_lag: 10_000,
+            allow_destination: Vec::new(),
         }
     }
 }
@@ -139,12 +144,29 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_a_list_or_a_text_and_replace_those_of_a_weaker_source() {
+        let read = |sources: Figment| {
+            let config = Config::extract(sources).expect("a configuration");
+            config.allow_destination.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let file =
+            Figment::new().merge(Toml::string("allow_destination = ['10.0.0.0/8', 'fd00::/8']"));
+        assert_eq!(read(file.clone()), ["10.0.0.0/8", "fd00::/8"]);
+        let variable = Serialized::default("allow_destination", "192.168.0.0/16, ::1/128");
+        let environment = file.merge(variable);
+        assert_eq!(read(environment.clone()), ["192.168.0.0/16", "::1/128"]);
+        let flags = Serialized::default("allow_destination", ["127.0.0.1/32"]);
+        assert_eq!(read(environment.merge(flags)), ["127.0.0.1/32"]);
+    }
+
+    #[test]
     fn faults_name_the_key() {
         for (toml, key) in [
             ("max_tails = 'many'", "max_tails"),
             ("retention = '1 fortnight'", "retention"),
             ("attempt_timeout = '1h'", "attempt_timeout"),
             ("max_tial_lag = 1", "max_tial_lag"),
+            ("allow_destination = '10.0.0.1'", "allow_destination"),
         ] {
             let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
             assert!(error.contains(key), "{error}");

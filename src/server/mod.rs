@@ -5,6 +5,7 @@ mod clock;
 pub mod config;
 mod listen;
 mod local_only;
+mod ranges;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -17,11 +18,12 @@ use self::config::Config;
 use crate::{
     domain::{
         actor::Actor,
+        address::AddressGuard,
         id::{TenantId, WebhookKey},
     },
     engine::{self, Clock, Engine, Pruner},
     grpc,
-    sender::HttpSender,
+    sender::{Addresses, HttpSender, Resolver, SystemResolver},
     service::{self, Services, scope::Caller},
     store::Store,
 };
@@ -50,20 +52,36 @@ impl Server {
     ///
     /// In words for an operator.
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        Self::bind_with(config, clock, Arc::new(SystemResolver)).await
+    }
+
+    /// As [`bind`](Self::bind); the names of destinations are resolved by `resolver`.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn bind_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, String> {
         let listener = listen::bind(&config).await?;
         let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
         let database = config.database.parse().map_err(|e| format!("database {e}"))?;
         let (store, accepted) = Store::open(&database).await?;
-        let sender = HttpSender::new().map_err(|e| format!("cannot set up TLS: {e}"))?;
+        let guard = AddressGuard { local: config.dev, allowed: config.allow_destination.clone() };
+        let addresses = Addresses::new(guard, resolver);
+        let sender = HttpSender::new(addresses).map_err(|e| format!("cannot set up TLS: {e}"))?;
         if sender.trusted_roots() == 0 {
             tracing::warn!(
                 "no root certificates found: deliveries to https destinations will fail"
             );
         }
+        let sender = Arc::new(sender);
         let engine = Engine::start(engine::Parts {
             store: store.clone(),
             accepted,
-            sender: Arc::new(sender),
+            sender: Arc::clone(&sender),
             clock: Arc::clone(&clock),
             limits: engine::Limits::default(),
             default_timeout: config.attempt_timeout,
@@ -73,6 +91,7 @@ impl Server {
         let services = Services::new(
             store.clone(),
             engine.clone(),
+            sender,
             Arc::clone(&clock),
             &limits,
             draining.clone(),

@@ -1,6 +1,7 @@
 //! The use cases. The only layer that combines store, engine and domain; every
 //! transport calls it and adds nothing of its own but its shapes.
 
+mod destinations;
 pub mod event_logs;
 mod event_type;
 pub mod event_types;
@@ -25,6 +26,7 @@ use self::{
 };
 use crate::{
     engine::{Clock, Engine},
+    sender::HttpSender,
     store::Store,
 };
 
@@ -65,6 +67,7 @@ impl Services {
     pub fn new(
         store: Store,
         engine: Engine,
+        sender: Arc<HttpSender>,
         clock: Arc<dyn Clock>,
         limits: &Limits,
         draining: CancellationToken,
@@ -72,7 +75,7 @@ impl Services {
         let tenants = Arc::new(Tenants::new(store.clone(), Arc::clone(&clock)));
         Self {
             scopes: Scopes::new(tenants),
-            webhooks: Webhooks::new(store.clone(), engine.clone(), Arc::clone(&clock)),
+            webhooks: Webhooks::new(store.clone(), engine.clone(), sender, Arc::clone(&clock)),
             event_types: EventTypes::new(store.clone(), Arc::clone(&clock)),
             events: Events::new(store.clone(), Arc::clone(&clock), draining.clone()),
             event_logs: EventLogs::new(store, engine, clock, limits, draining),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{event_types, idempotency::Call, paging::page_size, scope::Scope, webhook_secrets};
+use super::{
+    destinations, event_types, idempotency::Call, paging::page_size, scope::Scope, webhook_secrets,
+};
 use crate::{
     domain::{
         actor::Attribution,
@@ -16,7 +18,7 @@ use crate::{
         webhook::{Webhook, WebhookSpec},
     },
     engine::{Clock, Engine},
-    sender::Target,
+    sender::{HttpSender, Target},
     store::{NewWebhook, Store},
 };
 
@@ -25,6 +27,8 @@ pub use super::{
     webhook_secrets::Rotated,
 };
 
+/// Where requests name the destination.
+const URL: &str = "webhook.destination.http.url";
 /// How often a change is tried again when others change the same webhook.
 pub(super) const CHANGE_TRIES: usize = 8;
 
@@ -33,6 +37,7 @@ pub(super) const CHANGE_TRIES: usize = 8;
 pub struct Webhooks {
     pub(super) store: Store,
     engine: Engine,
+    sender: Arc<HttpSender>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -99,8 +104,13 @@ impl Written {
 }
 
 impl Webhooks {
-    pub(super) fn new(store: Store, engine: Engine, clock: Arc<dyn Clock>) -> Self {
-        Self { store, engine, clock }
+    pub(super) fn new(
+        store: Store,
+        engine: Engine,
+        sender: Arc<HttpSender>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, engine, sender, clock }
     }
 
     /// Makes a webhook.
@@ -113,13 +123,16 @@ impl Webhooks {
         let CreateWebhook { spec, mut faults, idempotency_key, validate_only } = request;
         let call = Call::new("CreateWebhook", &idempotency_key, &spec, &mut faults);
         let now = self.clock.now();
-        check(&spec, now, &mut faults);
-        faults.check()?;
+        let target = check(&spec, now, &mut faults);
         if let Some(call) = &call
+            && faults.is_empty()
             && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
         {
             return Ok(Written::created(Arc::new(webhook)));
         }
+        // Not for a repeated call: its answer does not depend on what a name resolves to by now.
+        destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
+        faults.check()?;
         if validate_only {
             self.refuse_taken_name(scope, &spec, None).await?;
             return Ok(Written::unchanged(Arc::new(draft(scope, spec, now))));
@@ -218,7 +231,10 @@ impl Webhooks {
             let mut faults = Faults::default();
             let now = self.clock.now();
             let spec = (request.change)(&current.spec, &mut faults);
-            check(&spec, now, &mut faults);
+            let target = check(&spec, now, &mut faults);
+            // One that leads elsewhere by now can still be stopped or given another name.
+            let target = target.filter(|_| spec.destination.url != current.spec.destination.url);
+            destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
             faults.check()?;
             let mut next = Webhook { spec, ..(*current).clone() };
             if next.spec == current.spec {
@@ -295,17 +311,13 @@ fn complete(spec: &mut WebhookSpec, now: Timestamp) {
     }
 }
 
-fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) {
+/// What can be said of a definition by itself. Gives the target, where the URL is one.
+fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) -> Option<Target> {
     spec.check(faults);
     if let Some(signing) = &spec.signing {
         signing.check_times(now, faults);
     }
-    let url = &spec.destination.url;
-    if (1..=limits::URL_BYTES).contains(&url.len())
-        && let Err(fault) = Target::parse(url)
-    {
-        faults.invalid("webhook.destination.http.url", fault.to_string());
-    }
+    destinations::parse(URL, &spec.destination.url, faults)
 }
 
 pub(super) fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {

@@ -165,7 +165,6 @@ async fn destinations_have_their_bounds() {
                 "FIELD_INVALID",
                 &[
                     |w| http(w).url = "no url".into(),
-                    |w| http(w).url = "ftp://127.0.0.1/".into(),
                     |w| http(w).url = "http://user:secret@127.0.0.1/".into(),
                     |w| http(w).url = "http://127.0.0.1/a\0b".into(),
                     |w| http(w).url = format!("http://127.0.0.1/{}", "x".repeat(2048)),
@@ -173,6 +172,11 @@ async fn destinations_have_their_bounds() {
                     |w| http(w).url = "http:///".into(),
                     |w| http(w).url = "http://[::1/".into(),
                 ],
+            ),
+            (
+                "webhook.destination.http.url",
+                "DESTINATION_FORBIDDEN",
+                &[|w| http(w).url = "ftp://127.0.0.1/".into()],
             ),
             ("webhook.destination.http.method", "FIELD_INVALID", &[|w| http(w).method = 77]),
             (

@@ -41,6 +41,7 @@ fn faults_of_the_configuration_name_the_key() {
         (&["serve", "--dev", "--database", "postgres://h/d"][..], "database"),
         (&["serve", "--dev", "--retention", "soon"], "retention"),
         (&["serve", "--dev", "--log", "tidings=loud"], "log"),
+        (&["serve", "--dev", "--allow-destination", "10.0.0.1"], "allow_destination"),
         (&["serve", "--dev", "--listen", "nowhere"], "listen"),
         (&["serve", "--dev", "--config", "missing.toml"], "missing.toml"),
         (&["migrate", "--database", "sqlite:"], "database"),
@@ -50,6 +51,28 @@ fn faults_of_the_configuration_name_the_key() {
     }
     std::fs::write(at.join("tidings.toml"), "max_tails = 'many'\n").expect("written");
     assert!(refused(at, &["serve", "--dev"]).contains("max_tails"));
+}
+
+#[test]
+fn ranges_to_allow_come_from_a_variable_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let migrate = |ranges: &str| {
+        Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["migrate", "--database", "sqlite:ranges.db"])
+            .current_dir(directory.path())
+            .env("TIDINGS_ALLOW_DESTINATION", ranges)
+            .output()
+            .expect("the binary runs")
+    };
+    for good in ["10.0.0.0/8", "10.0.0.0/8, fd00::/8", "[10.0.0.0/8, 192.168.0.0/16]", ""] {
+        assert!(migrate(good).status.success(), "{good}: {:?}", migrate(good));
+    }
+    for bad in ["10.0.0.1", "10.0.0.1/8", "localhost", "10"] {
+        let output = migrate(bad);
+        assert!(!output.status.success(), "{bad}");
+        let error = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(error.contains("ALLOW_DESTINATION"), "{error}");
+    }
 }
 
 #[test]
@@ -82,7 +105,15 @@ fn help_lists_what_there_is_and_nothing_else() {
         assert!(!all.contains(&format!("\n  {later}")), "{later} is not built");
     }
     let serve = help(&["serve", "--help"]);
-    for key in ["dev", "listen", "database", "log-format", "attempt-timeout", "retention"] {
+    for key in [
+        "dev",
+        "listen",
+        "database",
+        "log-format",
+        "attempt-timeout",
+        "retention",
+        "allow-destination",
+    ] {
         assert!(serve.contains(&format!("--{key}")), "{key}");
         let variable = format!("TIDINGS_{}", key.replace('-', "_").to_uppercase());
         assert!(serve.contains(&variable), "{variable}");

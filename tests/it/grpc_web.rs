@@ -1,12 +1,10 @@
 //! gRPC-Web over HTTP/1.1, and paths that are no gRPC, on the one listener.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use tidings::sender::{Answer, Connection, HttpSender, Limits, Request, Target};
+use tidings::sender::{Answer, Limits, Request, Target};
 
-use super::support::server::TestServer;
+use super::support::{sending::connection, server::TestServer};
 
 /// A message without fields, uncompressed.
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
@@ -25,8 +23,7 @@ async fn post(
     }
     let request =
         Request { method: Method::POST, headers, body: Bytes::from_static(&EMPTY_MESSAGE) };
-    let sender = Arc::new(HttpSender::new().expect("a sender"));
-    let answer = Connection::new(sender).send(&target, request, &Limits::default()).await;
+    let answer = connection().send(&target, request, &Limits::default()).await;
     answer.expect("an answer")
 }
 

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
-use tidings::sender::{Connection, HttpSender, Limits, Target};
+use tidings::sender::{Connection, Limits, Target};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::support::raw::Raw;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::sending::{PATIENCE, connection, post, request};
+use crate::support::sending::{PATIENCE, connection, local, post, request, sender};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -55,7 +55,7 @@ async fn connections_work_side_by_side() {
     let gate = Arc::new(Semaphore::new(0));
     let held = gate.clone();
     let receiver = Receiver::with(move |_| Reply::status(200).held_by(held.clone())).await;
-    let sender = Arc::new(HttpSender::new().expect("a sender"));
+    let sender = sender(local());
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let (mut connection, url) = (Connection::new(sender.clone()), receiver.url());

@@ -16,12 +16,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::sending::{connection, fails, limits, post, request};
+use crate::support::sending::{connection, fails, limits, local, post, request};
 
 fn trusting(root: &[u8]) -> Arc<HttpSender> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root).expect("a certificate")).expect("a root");
-    let sender = HttpSender::with_roots(roots).expect("a sender");
+    let sender = HttpSender::with_roots(local(), roots).expect("a sender");
     assert_eq!(sender.trusted_roots(), 1);
     Arc::new(sender)
 }

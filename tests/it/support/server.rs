@@ -15,6 +15,7 @@ use tidings::{
         event_metadata_service_client::EventMetadataServiceClient,
         event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
     },
+    sender::{Resolver, SystemResolver},
     server::{Server, SystemClock, config::Config},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -53,9 +54,39 @@ impl TestServer {
         Self::on(directory, clock, configure).await
     }
 
+    /// A server on an empty database that asks `resolver` for destinations and lets deliveries go
+    /// to public addresses and to these ranges only.
+    pub(crate) async fn guarded(resolver: Arc<dyn Resolver>, allowed: &[&str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::guarded_on(directory, resolver, allowed).await
+    }
+
+    /// The same on the database that another one left.
+    pub(crate) async fn guarded_on(
+        directory: Arc<TempDir>,
+        resolver: Arc<dyn Resolver>,
+        allowed: &[&str],
+    ) -> Self {
+        let configure = |config: &mut Config| {
+            config.dev = false;
+            config.allow_destination =
+                allowed.iter().map(|range| range.parse().expect("a range")).collect();
+        };
+        Self::with_resolver(directory, Arc::new(SystemClock), resolver, configure).await
+    }
+
     async fn on(
         directory: Arc<TempDir>,
         clock: Arc<dyn Clock>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::with_resolver(directory, clock, Arc::new(SystemResolver), configure).await
+    }
+
+    async fn with_resolver(
+        directory: Arc<TempDir>,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn Resolver>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = Config {
@@ -66,7 +97,7 @@ impl TestServer {
             ..Config::default()
         };
         configure(&mut config);
-        let server = bind(config, clock).await;
+        let server = bind(config, clock, resolver).await;
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
@@ -125,10 +156,11 @@ impl TestServer {
 }
 
 /// Binds a server. One that has just stopped may still hold the database for a moment.
-async fn bind(config: Config, clock: Arc<dyn Clock>) -> Server {
+async fn bind(config: Config, clock: Arc<dyn Clock>, resolver: Arc<dyn Resolver>) -> Server {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match Server::bind(config.clone(), Arc::clone(&clock)).await {
+        let (clock, resolver) = (Arc::clone(&clock), Arc::clone(&resolver));
+        match Server::bind_with(config.clone(), clock, resolver).await {
             Ok(server) => return server,
             Err(error) if error.contains("another process") && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(2)).await;
