@@ -5,7 +5,7 @@ mod logging;
 mod options;
 mod serve;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +35,9 @@ enum Command {
     Migrate(DatabaseOption),
 }
 
+/// How long the end of the process waits for look-ups of names, which cannot be stopped.
+const LOOK_UPS_END: Duration = Duration::from_secs(1);
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
@@ -42,7 +45,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command));
+            runtime.shutdown_timeout(LOOK_UPS_END);
+            result
+        }
         Err(e) => Err(format!("cannot start: {e}")),
     };
     match result {
