@@ -5,6 +5,7 @@ pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
+pub mod http;
 pub mod sender;
 pub mod server;
 pub mod service;

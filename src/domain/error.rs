@@ -142,6 +142,11 @@ impl Faults {
         self.0.append(&mut other.0);
     }
 
+    /// Whether one of them is of this field.
+    pub fn names(&self, field: &str) -> bool {
+        self.0.iter().any(|fault| fault.field == field)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -22,7 +22,7 @@ use crate::{
         id::{TenantId, WebhookKey},
     },
     engine::{self, Clock, Engine, Pruner},
-    grpc,
+    grpc, http,
     sender::{Addresses, HttpSender, Resolver, SystemResolver},
     service::{self, Services, scope::Caller},
     store::Store,
@@ -123,10 +123,11 @@ impl Server {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
         let caller = Caller { home: home_tenant()?, actor: Actor::developer() };
+        let facades = http::Facades { services: services.clone(), caller: caller.clone() };
         let services = grpc::Handlers { services, caller };
         let routes = grpc::routes(services, health_service, draining.clone())
             .map_err(|e| format!("reflection: {e}"))?;
-        let routes = local_only::guard(routes);
+        let routes = local_only::guard(routes.merge(http::routes(facades)));
 
         let served = listen::serve(listener, routes, draining.clone());
         tokio::pin!(served);

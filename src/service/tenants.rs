@@ -139,6 +139,10 @@ impl TenantConfig {
         state.by_id.get(&id).and_then(|key| state.webhooks.get(key)).cloned()
     }
 
+    pub(super) fn numbered_webhook(&self, number: i32) -> Option<Arc<Webhook>> {
+        self.state.read().webhooks.values().find(|webhook| webhook.number == number).cloned()
+    }
+
     /// All webhooks, in the order of their making.
     pub(super) fn webhooks(&self) -> Vec<Arc<Webhook>> {
         let mut webhooks: Vec<_> = self.state.read().webhooks.values().cloned().collect();

@@ -178,6 +178,17 @@ impl Webhooks {
         find(scope, webhook_id)
     }
 
+    /// Finds a webhook by its number.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    pub async fn numbered(&self, scope: &Scope, number: i32) -> Result<Arc<Webhook>> {
+        scope.config.refresh_if_stale(&self.store).await?;
+        let missing = || Error::new(Reason::WebhookNotFound, "no such webhook");
+        scope.config.numbered_webhook(number).ok_or_else(missing)
+    }
+
     /// Lists webhooks, oldest first.
     ///
     /// # Errors

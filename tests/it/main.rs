@@ -32,6 +32,7 @@ mod sender_tls;
 mod signature_secrets;
 mod signatures;
 mod sla;
+mod sonar;
 mod store;
 mod support;
 mod tail;

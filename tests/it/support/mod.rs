@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod clock;
+pub(crate) mod http_client;
 pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod raw;
