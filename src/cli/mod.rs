@@ -21,9 +21,16 @@ struct Cli {
     command: Command,
 }
 
+/// What is no option: everybody on a machine sees the arguments of processes.
+const SECRET_KEY: &str = "\
+TIDINGS_SECRET_KEY, or secret_key in the file, has the keys that secrets are encrypted with in the
+database: 32 bytes each in base64 (openssl rand -base64 32), separated by commas. The first one
+encrypts, all decrypt. Without it secrets are stored in clear.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Serve. The first line on standard output is `listening on HOST:PORT`.
+    #[command(after_help = SECRET_KEY)]
     Serve(ServeOptions),
     /// Show the main job, end to end, in one process.
     Demo {
@@ -31,7 +38,8 @@ enum Command {
         #[arg(long)]
         exit: bool,
     },
-    /// Bring a database's schema up to date.
+    /// Bring a database's schema up to date, and its secrets under the current key.
+    #[command(after_help = SECRET_KEY)]
     Migrate(DatabaseOption),
 }
 
@@ -68,8 +76,12 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Migrate(option) => {
             let config = option.config()?;
             let database = config.database.parse().map_err(|e| format!("database {e}"))?;
-            Store::migrate(&database).await?;
+            let keys = config.secret_keys()?;
+            Store::migrate(&database, &keys).await?;
             eprintln!("{} is up to date", config.database);
+            if let Some(key) = keys.current_id() {
+                eprintln!("every secret is encrypted with key {key}; no other one is needed");
+            }
             Ok(())
         }
     }

@@ -22,6 +22,7 @@ pub mod order;
 pub mod retry;
 pub mod retry_after;
 pub mod schema;
+pub mod secret;
 pub mod signature;
 pub mod signing;
 pub mod subscription;

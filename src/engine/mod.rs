@@ -18,6 +18,7 @@ mod loader;
 mod pace;
 mod pruner;
 mod recorder;
+mod resealer;
 mod room;
 mod settle;
 mod sla;
@@ -29,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::{clock::Clock, pruner::Pruner};
+pub use self::{clock::Clock, pruner::Pruner, resealer::Resealer};
 use self::{
     dispatcher::{Dispatcher, Input},
     tasks::Tasks,

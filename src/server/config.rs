@@ -9,11 +9,15 @@ use std::{
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
+    value::Value,
 };
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::domain::limits;
+use crate::{
+    domain::{limits, secret::Secret},
+    store::SecretKeys,
+};
 
 /// The file that is read where there is one and no other is named.
 const DEFAULT_FILE: &str = "tidings.toml";
@@ -30,6 +34,11 @@ pub struct Config {
     pub listen: String,
     /// The database, as in `sqlite:tidings.db`.
     pub database: String,
+    /// Keys that secrets are encrypted with in the database, 32 bytes each in base64,
+    /// separated by commas: the first encrypts, all decrypt. Without it secrets are
+    /// stored in clear. Not a flag: everybody on a machine sees the arguments of processes.
+    #[serde(deserialize_with = "secret")]
+    pub secret_key: Option<Secret>,
     /// No credentials, local callers only; destinations may be local and private.
     pub dev: bool,
     /// What is logged: a level, or directives as in `info,tidings::engine=debug`.
@@ -69,6 +78,7 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:50051".to_owned(),
             database: "sqlite:tidings.db".to_owned(),
+            secret_key: None,
             dev: false,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -105,10 +115,25 @@ impl Config {
     fn extract(sources: Figment) -> Result<Self, String> {
         let all = Figment::from(Serialized::defaults(Self::default())).merge(sources);
         let config: Self = all.extract().map_err(|errors| {
-            errors.into_iter().map(|e| format!("configuration: {e}")).collect::<Vec<_>>().join("\n")
+            let shown = errors.into_iter().map(|e| without_source(&format!("configuration: {e}")));
+            shown.collect::<Vec<_>>().join("\n")
         })?;
         config.check()?;
+        config.secret_keys()?;
         Ok(config)
+    }
+
+    /// The keys of secrets at rest; none where none are configured.
+    ///
+    /// # Errors
+    ///
+    /// Names the key of the configuration and what is wrong with its value, which is
+    /// not shown.
+    pub fn secret_keys(&self) -> Result<SecretKeys, String> {
+        let keys = self.secret_key.as_ref().map(|keys| keys.expose().parse());
+        keys.transpose()
+            .map(Option::unwrap_or_default)
+            .map_err(|fault: String| format!("configuration: secret_key: {fault}"))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -124,6 +149,23 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// Reads a secret; a fault does not show what was there instead of a text.
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    match Option::<Value>::deserialize(from)? {
+        None => Ok(None),
+        Some(Value::String(_, text)) => Ok(Some(Secret::new(text))),
+        Some(_) => Err(D::Error::custom("must be a text")),
+    }
+}
+
+/// A message without the lines of a file that it quotes: they may hold a secret.
+fn without_source(message: &str) -> String {
+    let quoted = |line: &&str| {
+        !line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|')
+    };
+    message.lines().filter(quoted).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -170,6 +212,23 @@ mod tests {
         ] {
             let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
             assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn faults_show_nothing_of_a_secret() {
+        for toml in [
+            "secret_key = 's3cret'",
+            "secret_key = s3cret",
+            "secret_key = 's3cret\nlisten = 'x'",
+            "secret_key = ['s3cret']",
+            "secret_key = { s3cret = 's3cret' }",
+            "secret_key = ''",
+            "secret_key = 5353535353",
+        ] {
+            let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
+            assert!(error.starts_with("configuration: "), "{error}");
+            assert!(!error.contains("s3cret") && !error.contains("53535"), "{error}");
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         address::AddressGuard,
         id::{TenantId, WebhookKey},
     },
-    engine::{self, Clock, Engine, Pruner},
+    engine::{self, Clock, Engine, Pruner, Resealer},
     grpc, http,
     sender::{Addresses, HttpSender, Resolver, SystemResolver},
     service::{self, Services, scope::Caller},
@@ -68,7 +68,7 @@ impl Server {
         let listener = listen::bind(&config).await?;
         let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
         let database = config.database.parse().map_err(|e| format!("database {e}"))?;
-        let (store, accepted) = Store::open(&database).await?;
+        let (store, accepted) = Store::open(&database, config.secret_keys()?).await?;
         let guard = AddressGuard { local: config.dev, allowed: config.allow_destination.clone() };
         let addresses = Addresses::new(guard, resolver);
         let sender = HttpSender::new(addresses).map_err(|e| format!("cannot set up TLS: {e}"))?;
@@ -114,6 +114,7 @@ impl Server {
         let Self { listener, address, services, engine, store, clock, draining, config } = self;
         tracing::info!(%address, database = config.database, dev = config.dev, "serving");
         let lanes = tokio::spawn(take_up_lanes(store.clone(), engine.clone()));
+        let resealer = tokio::spawn(Resealer::new(store.clone()).run());
         let pruner = Pruner::new(store, clock, config.retention);
         let pruner = tokio::spawn(pruner.run());
 
@@ -141,7 +142,7 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        for background in [lanes, pruner] {
+        for background in [lanes, pruner, resealer] {
             background.abort();
             let _ = background.await;
         }

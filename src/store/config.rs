@@ -45,7 +45,7 @@ impl Store {
             webhooks::COLUMNS
         );
         let rows = self.query(&sql, [tenant.0.into(), since.into()]).await?;
-        let webhooks = rows.iter().map(|row| webhooks::read(&Row(row)));
+        let webhooks = rows.iter().map(|row| webhooks::read(&Row(row), &self.secret_keys));
         let webhooks = webhooks.collect::<std::result::Result<_, DbErr>>()?;
 
         let sql = format!(

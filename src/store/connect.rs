@@ -115,7 +115,9 @@ async fn connect(
                 .foreign_keys(false)
                 // Negative: KiB instead of pages.
                 .pragma("cache_size", format!("-{cache_kib}"))
-                .pragma("temp_store", "memory");
+                .pragma("temp_store", "memory")
+                // What is deleted or replaced does not stay behind in its page.
+                .pragma("secure_delete", "fast");
             if read_only {
                 return options;
             }

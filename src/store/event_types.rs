@@ -84,7 +84,8 @@ impl Store {
             };
             if let (Some(key), Some(attribution)) = (answer_to, &event_type.attribution) {
                 let answer = EventMetadata { version: row.get("version")?, ..event_type.clone() };
-                idempotency::remember(&tx, tenant, key, &answer, attribution.create_time).await?;
+                let now = attribution.create_time;
+                idempotency::remember(&tx, &self.secret_keys, tenant, key, &answer, now).await?;
             }
         }
         tx.commit().await

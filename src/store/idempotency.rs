@@ -1,9 +1,13 @@
 //! Idempotency keys: a repeated call gets the first answer (AIP-155).
 
-use sea_orm::DbErr;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Store, WriteTx, failure::Failure, rows::Row};
+use super::{
+    Store, WriteTx,
+    failure::Failure,
+    rows::Row,
+    secrets::{Place, SecretKeys},
+};
 use crate::domain::{error::Result, id::TenantKey, limits, time::Timestamp};
 
 /// What a call is remembered under.
@@ -45,8 +49,13 @@ impl Store {
             [tenant.0.into(), key.operation.into(), key.key.into(), oldest.micros().into()];
         let rows = self.query(sql, values).await?;
         let read = |row| -> std::result::Result<_, Failure> {
-            let row = Row(row);
-            Ok(Answered { request_digest: row.get("request_digest")?, answer: row.json("answer")? })
+            let (row, keys) = (Row(row), &self.secret_keys);
+            let digest = Place::digest(tenant, key.operation, key.key);
+            let answer = Place::answer(tenant, key.operation, key.key);
+            Ok(Answered {
+                request_digest: keys.open(&digest, row.get("request_digest")?)?,
+                answer: keys.open_json(&answer, row.get("answer")?)?,
+            })
         };
         Ok(rows.first().map(read).transpose()?)
     }
@@ -56,6 +65,7 @@ impl Store {
 /// once the second fails on the key, is looked up again and gets the first's answer.
 pub(super) async fn remember<T: Serialize>(
     tx: &WriteTx,
+    keys: &SecretKeys,
     tenant: TenantKey,
     key: &Key<'_>,
     answer: &T,
@@ -67,13 +77,14 @@ pub(super) async fn remember<T: Serialize>(
     let sql = "INSERT INTO idempotency_keys
                (tenant_key, operation, idempotency_key, request_digest, answer, create_time)
                VALUES ($1, $2, $3, $4, $5, $6)";
-    let answer = serde_json::to_string(answer).map_err(|e| DbErr::Json(e.to_string()))?;
+    let digest = Place::digest(tenant, key.operation, key.key);
+    let place = Place::answer(tenant, key.operation, key.key);
     let values = [
         tenant.0.into(),
         key.operation.into(),
         key.key.into(),
-        key.request_digest.into(),
-        answer.into(),
+        keys.seal(&digest, key.request_digest.to_owned())?.into(),
+        keys.seal_json(&place, answer)?.into(),
         now.micros().into(),
     ];
     tx.execute(sql, values).await?;

@@ -18,13 +18,16 @@ mod migration;
 mod requeue;
 mod retention;
 mod rows;
+mod secrets;
 mod tenants;
 mod webhooks;
 mod writer;
 
 use std::{fs::File, sync::Arc};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait, Value,
+};
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::mpsc;
 
@@ -38,6 +41,7 @@ pub use self::{
     log::{LogCursor, LogRange, LogScan},
     requeue::Requeued,
     retention::Pruned,
+    secrets::{ResealCursor, SecretKeys},
     tenants::Tenant,
     webhooks::NewWebhook,
     writer::{Arrival, NewDelivery, NewEvent, Published, Settlement, Target},
@@ -62,6 +66,7 @@ pub struct Store {
     writer: Writer,
     heads: Heads,
     database_id: DatabaseId,
+    secret_keys: SecretKeys,
     _lock: Arc<File>,
 }
 
@@ -72,13 +77,21 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// In words for an operator: what could not be opened, locked or migrated.
-    pub async fn open(url: &DatabaseUrl) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
+    /// In words for an operator: what could not be opened, locked or migrated, or which
+    /// key is missing that its secrets are encrypted with.
+    pub async fn open(
+        url: &DatabaseUrl,
+        secret_keys: SecretKeys,
+    ) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
         let shown = url.path().display();
         let lock = Arc::new(connect::lock(url)?);
         let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");
         let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
         migration::Migrator::up(&writer, None).await.map_err(|e| failed("migrate", e))?;
+        let admitted = secrets::admit(&writer, &secret_keys).await;
+        admitted
+            .map_err(|e| failed("read the keys of", e))?
+            .map_err(|why| format!("cannot open {shown}: {why}"))?;
         let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
         let checkpointer = connect::checkpointer(url).await.map_err(|e| failed("open", e))?;
 
@@ -96,26 +109,43 @@ impl Store {
         let connections = Connections { writer, checkpointer, wal: wal.into() };
         let writer = Writer::start(connections, heads.clone(), newest + 1, accepted);
         let database_id = DatabaseId(id.unsigned_abs());
-        Ok((Self { readers, writer, heads, database_id, _lock: lock }, deliveries))
+        Ok((Self { readers, writer, heads, database_id, secret_keys, _lock: lock }, deliveries))
     }
 
-    /// Brings the schema of a database up to date and closes it again.
+    /// Brings the schema of a database up to date, and its secrets under the current
+    /// key, and closes it again.
     ///
     /// # Errors
     ///
     /// In words for an operator.
-    pub async fn migrate(url: &DatabaseUrl) -> Result<(), String> {
+    pub async fn migrate(url: &DatabaseUrl, secret_keys: &SecretKeys) -> Result<(), String> {
         let shown = url.path().display();
         let _lock = connect::lock(url)?;
         let writer = connect::writer(url).await.map_err(|e| format!("cannot open {shown}: {e}"))?;
         let migrated = migration::Migrator::up(&writer, None).await;
         migrated.map_err(|e| format!("cannot migrate {shown}: {e}"))?;
+        let failed = |e: DbErr| format!("cannot encrypt the secrets of {shown}: {e}");
+        secrets::admit(&writer, secret_keys)
+            .await
+            .map_err(failed)?
+            .map_err(|why| format!("cannot open {shown}: {why}"))?;
+        let mut next = Some(ResealCursor::default());
+        while let Some(at) = next {
+            let tx = writer.begin().await.map_err(failed)?;
+            next = secrets::page(&tx, secret_keys, at).await.map_err(failed)?;
+            tx.commit().await.map_err(failed)?;
+        }
         writer.close().await.map_err(|e| format!("cannot close {shown}: {e}"))
     }
 
     /// Which database this is.
     pub fn database_id(&self) -> DatabaseId {
         self.database_id
+    }
+
+    /// The id of the key that secrets are encrypted with; none where they are not.
+    pub fn secret_key_id(&self) -> Option<&str> {
+        self.secret_keys.current_id()
     }
 
     /// Watches a tenant's journal: a change says that there may be new entries.

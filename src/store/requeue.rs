@@ -134,7 +134,7 @@ impl Store {
         let rows = tx.query(&sql, [webhook.0.into()]).await?;
         if rows
             .first()
-            .map(|row| webhooks::read(&Row(row)))
+            .map(|row| webhooks::read(&Row(row), &self.secret_keys))
             .transpose()?
             .is_some_and(|w| w.takes_events())
         {

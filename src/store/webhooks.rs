@@ -7,6 +7,7 @@ use super::{
     Store, WriteTx, config,
     failure::{Failure, is_duplicate},
     rows::Row,
+    secrets::{Place, SecretKeys},
 };
 use crate::domain::{
     actor::Attribution,
@@ -31,14 +32,15 @@ pub struct NewWebhook {
     pub attribution: Attribution,
 }
 
-pub(super) fn read(row: &Row<'_>) -> std::result::Result<Webhook, DbErr> {
+pub(super) fn read(row: &Row<'_>, keys: &SecretKeys) -> std::result::Result<Webhook, DbErr> {
+    let (tenant_key, webhook_id) = (TenantKey(row.get("tenant_key")?), row.id("webhook_id")?);
     Ok(Webhook {
         key: WebhookKey(row.get("webhook_key")?),
-        tenant_key: TenantKey(row.get("tenant_key")?),
-        webhook_id: row.id("webhook_id")?,
+        tenant_key,
+        webhook_id,
         number: row.get("number")?,
         consumer_group_id: row.get("consumer_group_id")?,
-        spec: row.json("spec")?,
+        spec: keys.open_json(&Place::spec(tenant_key, webhook_id), row.get("spec")?)?,
         suspension: row.optional_json("suspension")?,
         holds: row.json("holds")?,
         version: row.get("version")?,
@@ -90,7 +92,7 @@ impl Store {
             number.into(),
             new.spec.name.as_str().into(),
             new.consumer_group_id.into(),
-            json(&new.spec)?,
+            self.sealed_spec(tenant, new.webhook_id, &new.spec)?,
             json(&new.attribution)?,
             config_version.into(),
         ];
@@ -116,6 +118,7 @@ impl Store {
         if let Some(key) = answer_to {
             super::idempotency::remember(
                 &tx,
+                &self.secret_keys,
                 tenant,
                 key,
                 &webhook,
@@ -150,7 +153,7 @@ impl Store {
                    WHERE webhook_key = $9 AND version = $10 AND delete_time IS NULL";
         let values = [
             after.spec.name.as_str().into(),
-            json(&after.spec)?,
+            self.sealed_spec(before.tenant_key, before.webhook_id, &after.spec)?,
             match &after.suspension {
                 Some(suspension) => json(suspension)?,
                 None => None::<String>.into(),
@@ -175,6 +178,15 @@ impl Store {
         Ok(after)
     }
 
+    fn sealed_spec(
+        &self,
+        tenant: TenantKey,
+        webhook_id: WebhookId,
+        spec: &WebhookSpec,
+    ) -> std::result::Result<Value, DbErr> {
+        Ok(self.secret_keys.seal_json(&Place::spec(tenant, webhook_id), spec)?.into())
+    }
+
     /// A webhook, or its tombstone.
     ///
     /// # Errors
@@ -183,7 +195,11 @@ impl Store {
     pub async fn webhook(&self, key: WebhookKey) -> Result<Option<Webhook>> {
         let sql = format!("SELECT {COLUMNS} FROM webhooks WHERE webhook_key = $1");
         let rows = self.query(&sql, [key.0.into()]).await?;
-        Ok(rows.first().map(|row| read(&Row(row))).transpose().map_err(Failure::from)?)
+        Ok(rows
+            .first()
+            .map(|row| read(&Row(row), &self.secret_keys))
+            .transpose()
+            .map_err(Failure::from)?)
     }
 
     /// All webhooks that may have deliveries to make or to divert, of all tenants,
@@ -197,7 +213,7 @@ impl Store {
             "SELECT {COLUMNS} FROM webhooks WHERE webhook_key > $1 ORDER BY webhook_key LIMIT $2"
         );
         let rows = self.query(&sql, [after.0.into(), (limit as i64).into()]).await?;
-        let webhooks = rows.iter().map(|row| read(&Row(row)));
+        let webhooks = rows.iter().map(|row| read(&Row(row), &self.secret_keys));
         Ok(webhooks.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
     }
 }

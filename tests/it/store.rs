@@ -14,8 +14,8 @@ use tidings::{
         webhook::{HttpDestination, WebhookSpec},
     },
     store::{
-        Arrival, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, Settlement, Store,
-        Target,
+        Arrival, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, SecretKeys, Settlement,
+        Store, Target,
     },
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -37,7 +37,7 @@ impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-        let (store, accepted) = Store::open(&url).await.expect("opens");
+        let (store, accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
         let id = "t".parse().expect("a tenant id");
         let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
         let new = NewWebhook {
@@ -211,8 +211,8 @@ async fn journal_times_never_go_back_though_the_clock_does() {
 async fn a_second_server_does_not_get_the_database() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-    let first = Store::open(&url).await.expect("opens");
-    let refused = Store::open(&url).await.err().expect("refused");
+    let first = Store::open(&url, SecretKeys::default()).await.expect("opens");
+    let refused = Store::open(&url, SecretKeys::default()).await.err().expect("refused");
     assert!(refused.contains("another process serves"), "{refused}");
     drop(first);
 }

@@ -9,7 +9,7 @@ use tidings::{
         tail_event_logs_response::Message,
     },
     server::SystemClock,
-    store::{DatabaseUrl, Store},
+    store::{DatabaseUrl, SecretKeys, Store},
 };
 use tonic::Code;
 
@@ -114,7 +114,7 @@ async fn a_token_older_than_retention_is_out_of_range_and_the_oldest_one_works()
 
     // Retention of no time at all: everything settled goes.
     let url = DatabaseUrl::file(&database);
-    let (store, _accepted) = Store::open(&url).await.expect("opens");
+    let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let pruner = Pruner::new(store, clock, std::time::Duration::ZERO);
     assert_eq!(pruner.run_once().await.expect("prunes"), (2, 1));

@@ -36,6 +36,13 @@ fn statements(d: &Dialect) -> Vec<String> {
             database_id BIGINT NOT NULL
         )"
         .to_owned(),
+        // The keys that secrets may be encrypted with, by id; '' stands for none. All
+        // of them are needed to open the database. No rows: it never had a key.
+        "CREATE TABLE secret_keys (
+            key_id TEXT PRIMARY KEY,
+            canary TEXT NOT NULL
+        )"
+        .to_owned(),
         // head is the position of the newest journal entry, floor that of the
         // newest one that retention removed.
         format!(
