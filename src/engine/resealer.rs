@@ -32,9 +32,12 @@ impl Resealer {
     /// until then stays done.
     pub async fn run_once(&self) -> Result<()> {
         let mut at = ResealCursor::default();
-        while let Some(next) = self.store.reseal(at).await? {
+        while let Some(next) = self.store.reseal(at.clone()).await? {
             at = next;
             tokio::time::sleep(PACE).await;
+        }
+        if at != ResealCursor::default() {
+            self.store.empty_log().await?;
         }
         Ok(())
     }

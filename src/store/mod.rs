@@ -135,6 +135,7 @@ impl Store {
             next = secrets::page(&tx, secret_keys, at).await.map_err(failed)?;
             tx.commit().await.map_err(failed)?;
         }
+        writer.execute_unprepared(writer::EMPTY_LOG).await.map_err(failed)?;
         writer.close().await.map_err(|e| format!("cannot close {shown}: {e}"))
     }
 

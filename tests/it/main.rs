@@ -25,6 +25,7 @@ mod publishing;
 mod rebinding;
 mod retries;
 mod retry_delivery;
+mod secrets_at_rest;
 mod sender;
 mod sender_failures;
 mod sender_guard;

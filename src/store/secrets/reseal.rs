@@ -41,6 +41,15 @@ impl Store {
         Ok(self.reseal_page(at).await?)
     }
 
+    /// Empties the write-ahead log, in which clear text that was sealed since may still be.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn empty_log(&self) -> Result<()> {
+        Ok(self.writer.empty_log().await?)
+    }
+
     async fn reseal_page(
         &self,
         at: ResealCursor,

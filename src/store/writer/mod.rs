@@ -10,7 +10,7 @@ mod transaction;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 pub(super) use self::transaction::{Entry, WriteTx};
@@ -30,6 +30,8 @@ const BATCH_UNITS: usize = 512;
 const QUEUE_UNITS: usize = 4_096;
 /// KiB of payload that may wait for the writer.
 const QUEUE_KIB: u32 = 32 * 1024;
+/// Leaves nothing of replaced pages in the write-ahead log.
+pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// How long a publish waits for room before it is refused.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,14 @@ impl Writer {
     /// Begins a transaction of the caller's own.
     pub(super) async fn begin(&self) -> Result<WriteTx, Failure> {
         WriteTx::begin(Arc::clone(&self.state)).await
+    }
+
+    /// Copies the log back and empties its file, while nothing is written. Where a
+    /// reader takes too long it stays until the next checkpoint.
+    pub(super) async fn empty_log(&self) -> Result<(), Failure> {
+        let state = self.state.lock().await;
+        state.connection.execute_unprepared(EMPTY_LOG).await?;
+        Ok(())
     }
 
     /// Publishes events of one tenant, all or none.

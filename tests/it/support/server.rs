@@ -127,6 +127,14 @@ impl TestServer {
         Self::on(directory, Arc::new(SystemClock), |_| {}).await
     }
 
+    /// A server on the database of that directory, configured.
+    pub(crate) async fn in_directory(
+        directory: Arc<TempDir>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::on(directory, Arc::new(SystemClock), configure).await
+    }
+
     /// Drains the server and waits for its end.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
