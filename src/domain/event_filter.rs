@@ -93,9 +93,10 @@ impl EventFilter {
     }
 }
 
-/// Whether a payload fulfils all conditions.
-pub fn all_hold(filters: &[EventFilter], payload: &Value) -> bool {
-    filters.iter().all(|filter| filter.holds(payload))
+/// The first condition, counted from 0, that a payload does not fulfil; none where it
+/// fulfils all. One that cannot be read fulfils no condition.
+pub fn first_unfulfilled(filters: &[EventFilter], payload: Option<&Value>) -> Option<usize> {
+    filters.iter().position(|filter| !payload.is_some_and(|payload| filter.holds(payload)))
 }
 
 /// A payload as filters read it, at any depth that publishing lets pass. None where

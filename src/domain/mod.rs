@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod event_filter;
 pub mod event_metadata;
+pub mod explanation;
 pub mod failure_handling;
 pub mod id;
 pub mod json;

@@ -4,11 +4,14 @@ use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    convert::event::{read_event, show_event, show_published},
-    proto::{self, event_service_server::EventService, publish_outcome::Outcome},
+    convert::event::{read_event, show_event, show_match, show_published},
+    proto::{
+        self, event_service_server::EventService, explain_event_request::Subject,
+        publish_outcome::Outcome,
+    },
     publish_stream,
     scoped::{Handlers, check_named, required},
-    status::{self, not_built},
+    status,
 };
 use crate::{
     domain::{
@@ -66,9 +69,20 @@ impl EventService for Handlers {
 
     async fn explain_event(
         &self,
-        _: Request<proto::ExplainEventRequest>,
+        request: Request<proto::ExplainEventRequest>,
     ) -> Result<Response<proto::ExplainEventResponse>, Status> {
-        Err(not_built("ExplainEvent"))
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let events = &self.services.events;
+        let matches = match required(request.subject, "subject")? {
+            Subject::EventId(id) => events.explain_published(&scope, &id).await?,
+            Subject::Event(event) => {
+                let event = read_event(event, "event", &scope.tenant_id);
+                events.explain_hypothetical(&scope, event).await?
+            }
+        };
+        let matches = matches.into_iter().map(show_match).collect();
+        Ok(Response::new(proto::ExplainEventResponse { matches }))
     }
 
     async fn get_event(

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         error::{Error, Faults, Reason, Result, Violation},
         event::{Event, EventDraft},
-        id::EventId,
+        id::{EventId, EventKey},
         time::Timestamp,
     },
     engine::Clock,
@@ -23,8 +23,8 @@ const MATCH_TRIES: usize = 16;
 /// The use cases of events.
 #[derive(Clone)]
 pub struct Events {
-    store: Store,
-    clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
     draining: CancellationToken,
 }
 
@@ -52,8 +52,8 @@ pub struct Published {
 }
 
 /// An event that passed all checks.
-struct Checked {
-    event: Arc<Event>,
+pub(super) struct Checked {
+    pub(super) event: Arc<Event>,
     warnings: Vec<String>,
 }
 
@@ -133,12 +133,16 @@ impl Events {
     ///
     /// `EVENT_NOT_FOUND`, `STORE_UNAVAILABLE`.
     pub async fn get(&self, scope: &Scope, event_id: &str) -> Result<Event> {
+        Ok(self.find(scope, event_id).await?.1)
+    }
+
+    pub(super) async fn find(&self, scope: &Scope, event_id: &str) -> Result<(EventKey, Event)> {
         if event_id.is_empty() {
             return Err(Error::field("event_id", Reason::FieldRequired, "is required"));
         }
         let missing = || Error::new(Reason::EventNotFound, "no such event");
         let id = event_id.parse().map_err(|_| missing())?;
-        self.store.event(scope.tenant_key, id).await?.map(|(_, event)| event).ok_or_else(missing)
+        self.store.event(scope.tenant_key, id).await?.ok_or_else(missing)
     }
 
     /// Resolves when the server has begun to drain: no more events are accepted.
@@ -151,7 +155,7 @@ impl Events {
     }
 
     /// Checks an event against form, event type and schema; `at` is its path.
-    fn check(
+    pub(super) fn check(
         &self,
         scope: &Scope,
         at: &str,

@@ -6,6 +6,7 @@ pub mod event_logs;
 mod event_type;
 pub mod event_types;
 pub mod events;
+pub mod explanations;
 mod idempotency;
 mod paging;
 pub mod scope;

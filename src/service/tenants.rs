@@ -11,7 +11,7 @@ use crate::{
         catalogue,
         error::Result,
         event::Event,
-        event_filter,
+        event_filter::{self, EventFilter},
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
         subscription::SubscriptionIndex,
         webhook::Webhook,
@@ -100,8 +100,8 @@ impl TenantConfig {
         let (mut targets, filtered) = self.candidates(event);
         if !filtered.is_empty() {
             let payload = event_filter::read_payload(&event.payload);
-            let holds = |filters| {
-                payload.as_ref().is_some_and(|payload| event_filter::all_hold(filters, payload))
+            let holds = |filters: &[EventFilter]| {
+                event_filter::first_unfulfilled(filters, payload.as_ref()).is_none()
             };
             let mut filtered = filtered.iter().peekable();
             // Both are in key order.

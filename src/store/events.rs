@@ -2,10 +2,24 @@
 
 use super::{Store, failure::Failure, rows::Row};
 use crate::domain::{
+    delivery::DeliveryStatus,
     error::Result,
     event::Event,
-    id::{EventId, EventKey, TenantKey},
+    id::{EventId, EventKey, TenantKey, WebhookId, WebhookKey},
 };
+
+/// A webhook that a published event goes to.
+#[derive(Clone, Debug)]
+pub struct EventTarget {
+    /// Its key.
+    pub webhook_key: WebhookKey,
+    /// Its public id.
+    pub webhook_id: WebhookId,
+    /// Its name, or the last one it had.
+    pub webhook_name: String,
+    /// Where the delivery stands.
+    pub status: DeliveryStatus,
+}
 
 impl Store {
     /// An event of that id, payload included.
@@ -38,5 +52,26 @@ impl Store {
             None => 0,
         };
         Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// The webhooks that an event goes to, those among them that were deleted since.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn event_targets(&self, event: EventKey) -> Result<Vec<EventTarget>> {
+        let sql = "SELECT d.webhook_key, w.webhook_id, w.name, d.status FROM deliveries d
+                   JOIN webhooks w ON w.webhook_key = d.webhook_key WHERE d.event_key = $1";
+        let rows = self.query(sql, [event.0.into()]).await?;
+        let read = |row| -> std::result::Result<_, Failure> {
+            let row = Row(row);
+            Ok(EventTarget {
+                webhook_key: WebhookKey(row.get("webhook_key")?),
+                webhook_id: row.id("webhook_id")?,
+                webhook_name: row.get("name")?,
+                status: row.number("status", DeliveryStatus::from_number)?,
+            })
+        };
+        Ok(rows.iter().map(read).collect::<std::result::Result<_, _>>()?)
     }
 }

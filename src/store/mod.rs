@@ -35,6 +35,7 @@ pub use self::{
     breach::Breached,
     config::ConfigChanges,
     connect::DatabaseUrl,
+    events::EventTarget,
     idempotency::{Answered, Key as IdempotencyKey},
     journal::{JournalBounds, JournalPage},
     lanes::{LaneBacklog, StoredDelivery},

@@ -1,12 +1,11 @@
 //! What the contract has and this server cannot do yet is refused, never ignored.
 
 use tidings::grpc::proto::{
-    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, ExplainEventRequest,
-    FailureHandling, GetDeliveryStatsRequest, GetTenantRequest, ListApiKeysRequest,
-    ListDivertedEventsRequest, PayloadFormat, PublishEventRequest, QueueDestination,
-    TestWebhookRequest, UnsuspendWebhookRequest, Webhook,
-    api_key_service_client::ApiKeyServiceClient, destination::Kind,
-    diverted_event_service_client::DivertedEventServiceClient,
+    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, FailureHandling,
+    GetDeliveryStatsRequest, GetTenantRequest, ListApiKeysRequest, ListDivertedEventsRequest,
+    PayloadFormat, PublishEventRequest, QueueDestination, TestWebhookRequest,
+    UnsuspendWebhookRequest, Webhook, api_key_service_client::ApiKeyServiceClient,
+    destination::Kind, diverted_event_service_client::DivertedEventServiceClient,
     tenant_service_client::TenantServiceClient,
 };
 use tonic::Code;
@@ -127,11 +126,9 @@ async fn flags_without_effect_yet_are_refused() {
 #[tokio::test]
 async fn rpcs_that_are_not_built_say_so() {
     let server = TestServer::start().await;
-    let (mut webhooks, mut events, mut logs) =
-        (server.webhooks(), server.events(), server.event_logs());
+    let (mut webhooks, mut logs) = (server.webhooks(), server.event_logs());
     for (rpc, refusal) in [
         ("TestWebhook", refused(webhooks.test_webhook(TestWebhookRequest::default()).await)),
-        ("ExplainEvent", refused(events.explain_event(ExplainEventRequest::default()).await)),
         (
             "GetDeliveryStats",
             refused(logs.get_delivery_stats(GetDeliveryStatsRequest::default()).await),

@@ -11,6 +11,7 @@ mod delivery;
 mod demo;
 mod event_logs;
 mod event_types;
+mod explanations;
 mod failure_handling;
 mod fields_not_available;
 mod filters;

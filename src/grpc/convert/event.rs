@@ -16,7 +16,10 @@ use crate::{
         proto::{self, event::Payload},
         scoped::check_tenant,
     },
-    service::events::{Incoming, Published},
+    service::{
+        events::{Incoming, Published},
+        explanations::WebhookMatch,
+    },
 };
 
 /// Reads an event that stands at the path `at` of the request.
@@ -109,6 +112,18 @@ pub(crate) fn show_published(published: Published) -> proto::PublishResult {
         duplicate,
         matched_webhook_count: value::show_count(matched),
         warnings,
+    }
+}
+
+/// The verdict on one webhook.
+pub(crate) fn show_match(found: WebhookMatch) -> proto::WebhookMatch {
+    let WebhookMatch { webhook_id, webhook_name, explanation, event_log_id } = found;
+    proto::WebhookMatch {
+        webhook_id: webhook_id.to_string(),
+        webhook_name,
+        matched: explanation.matched,
+        reason: explanation.reason,
+        event_log_id: event_log_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
