@@ -4,6 +4,13 @@ use std::fmt::Write;
 
 use super::{id::WebhookId, webhook::Header};
 
+/// The header that marks a test, and its value.
+pub const TEST_HEADER: (&str, &str) = ("tidings-test", "true");
+/// Name of the event that a test makes up.
+pub const TEST_EVENT: &str = "webhook.ping";
+/// Its payload, where the caller gives none.
+pub const TEST_PAYLOAD: &str = r#"{"ping":true}"#;
+
 /// The headers that Tidings itself sends with attempt number `attempt`. Text
 /// beyond visible ASCII is percent-encoded.
 pub fn event_headers(

@@ -85,6 +85,15 @@ impl Default for WebhookSpec {
     }
 }
 
+impl WebhookSpec {
+    /// What is shown of the headers of each attempt: no values of sensitive ones and
+    /// of signatures.
+    pub fn masked_headers(&self) -> Vec<Header> {
+        let configured = self.destination.headers.iter().map(Header::masked);
+        configured.chain(self.signing.iter().flat_map(|s| s.masked_headers())).collect()
+    }
+}
+
 /// An HTTP endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpDestination {

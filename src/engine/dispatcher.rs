@@ -17,6 +17,7 @@ use super::{
     lane::Lane,
     lane_config::LaneConfig,
     loader::Loaded,
+    ping::{AskedPing, Pings},
     recorder::{self, Outcome, Recorded},
     room::Room,
     settle,
@@ -66,6 +67,10 @@ pub(super) enum Input {
         lane: WebhookKey,
         result: Result<usize>,
     },
+    Ping(AskedPing),
+    PingEnded {
+        lane: Option<WebhookKey>,
+    },
     SlaChecked {
         lane: WebhookKey,
         result: Result<Breached>,
@@ -80,10 +85,10 @@ pub(super) struct Dispatcher {
     pub(super) store: Store,
     pub(super) tasks: Tasks,
     accepted: mpsc::Receiver<Vec<Arrival>>,
-    shared: Shared,
+    pub(super) shared: Shared,
     pub(super) clock: Arc<dyn Clock>,
-    limits: Limits,
-    default_timeout: Duration,
+    pub(super) limits: Limits,
+    pub(super) default_timeout: Duration,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
     pub(super) lanes: HashMap<WebhookKey, Lane>,
     /// Lanes that may have a job to give, each once: they take turns.
@@ -94,7 +99,8 @@ pub(super) struct Dispatcher {
     pub(super) timers: BTreeSet<(Timestamp, WebhookKey)>,
     outcomes: Vec<Outcome>,
     recording: bool,
-    in_flight: usize,
+    pub(super) in_flight: usize,
+    pub(super) pings: Pings,
     pub(super) bytes: usize,
     draining: Option<oneshot::Sender<()>>,
 }
@@ -124,6 +130,7 @@ impl Dispatcher {
             outcomes: Vec::new(),
             recording: false,
             in_flight: 0,
+            pings: Pings::default(),
             bytes: 0,
             draining: None,
         }
@@ -178,6 +185,8 @@ impl Dispatcher {
             Input::Retry { lane, event, reply } => self.retry(lane, event, reply),
             Input::Requeued { lane, event, requeued } => self.requeued(lane, event, requeued),
             Input::Diverted { lane, result } => self.diverted(lane, result),
+            Input::Ping(asked) => self.ping(asked),
+            Input::PingEnded { lane } => self.ping_ended(lane),
             Input::SlaChecked { lane, result } => self.sla_checked(lane, result),
             Input::Drain { reply } => self.draining = Some(reply),
         }
@@ -256,6 +265,7 @@ impl Dispatcher {
 
     fn act(&mut self) {
         if self.draining.is_none() {
+            self.start_pings();
             self.run_lanes();
             self.load_lanes();
         }

@@ -16,6 +16,7 @@ mod lane;
 mod lane_config;
 mod loader;
 mod pace;
+mod ping;
 mod pruner;
 mod recorder;
 mod resealer;
@@ -31,12 +32,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::{clock::Clock, pruner::Pruner, resealer::Resealer};
+pub use self::{clock::Clock, ping::Ping, pruner::Pruner};
 use self::{
     dispatcher::{Dispatcher, Input},
+    ping::AskedPing,
     tasks::Tasks,
 };
 use crate::{
     domain::{
+        delivery::Attempt,
         error::{Error, Result},
         id::{EventKey, TenantId, WebhookKey},
         webhook::Webhook,
@@ -120,6 +124,19 @@ impl Engine {
     pub async fn retry(&self, lane: WebhookKey, event: EventKey) -> Result<Requeued> {
         let (reply, answer) = oneshot::channel();
         let _ = self.inputs.send(Input::Retry { lane, event, reply });
+        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Makes one request by hand to a webhook's destination and waits for its end. It
+    /// waits for a free slot of the webhook. Dropping the call ends the request.
+    ///
+    /// # Errors
+    ///
+    /// `WEBHOOK_NOT_FOUND` where it was deleted meanwhile, `OVERLOADED` where too many
+    /// wait, `SERVER_DRAINING`.
+    pub async fn ping(&self, ping: Ping) -> Result<Attempt> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inputs.send(Input::Ping(AskedPing { ping, reply }));
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
     }
 

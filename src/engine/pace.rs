@@ -34,6 +34,11 @@ impl Pace {
         self.next_start = self.next_start.min(now.plus(self.distance));
     }
 
+    /// Requests that may be in flight at once, whatever their kind.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Attempts that may be in flight at once now, unless the webhook is held.
     pub(super) fn slots(&self) -> usize {
         self.ramp.unwrap_or(usize::MAX).min(self.limit)

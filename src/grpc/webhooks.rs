@@ -6,22 +6,24 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     convert::{
+        event_log::show_attempt,
         time::read_duration,
         value,
         webhook::{Reveal, read_webhook, show_webhook},
     },
     mask::WebhookPatch,
-    proto::{self, webhook_service_server::WebhookService},
+    proto::{self, test_webhook_request::Subject, webhook_service_server::WebhookService},
     scoped::{Handlers, check_named, check_tenant, note_named, required},
-    status::not_built,
 };
 use crate::{
     domain::{
         error::Faults,
+        notification::EventIdentity,
         webhook::{Webhook, WebhookState},
     },
     service::{
         scope::Scope,
+        webhook_pings::{TestOutcome, Tested},
         webhooks::{CreateWebhook, UpdateWebhook, Warning, WebhookQuery, Written},
     },
 };
@@ -174,9 +176,24 @@ impl WebhookService for Handlers {
 
     async fn test_webhook(
         &self,
-        _: Request<proto::TestWebhookRequest>,
+        request: Request<proto::TestWebhookRequest>,
     ) -> Result<Response<proto::TestWebhookResponse>, Status> {
-        Err(not_built("TestWebhook"))
+        let (metadata, _, request) = request.into_parts();
+        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let mut faults = Faults::default();
+        let tested = match required(request.subject, "subject")? {
+            Subject::WebhookId(id) => Tested::Stored(id),
+            Subject::Webhook(webhook) => {
+                let at = "webhook.tenant_id";
+                check_tenant(&mut faults, at, &webhook.tenant_id, &scope.tenant_id);
+                // What is masked here means no stored value: it could be sent anywhere.
+                Tested::Definition(Box::new(read_webhook(&webhook, None, &mut faults)))
+            }
+        };
+        let webhooks = &self.services.webhooks;
+        let outcome = webhooks.test(&scope, tested, &request.payload_json, faults).await?;
+        let attempt = Some(show_test(&outcome));
+        Ok(Response::new(proto::TestWebhookResponse { attempt }))
     }
 }
 
@@ -230,6 +247,18 @@ fn shown(webhook: &Arc<Webhook>, scope: &Scope) -> Option<proto::Webhook> {
 fn show_written(written: &Written, scope: &Scope) -> Option<proto::Webhook> {
     let reveal = Reveal::Secrets(&written.new_secrets);
     Some(show_webhook(&written.webhook, &scope.tenant_id, reveal))
+}
+
+fn show_test(outcome: &TestOutcome) -> proto::DeliveryAttempt {
+    let TestOutcome { webhook, event, attempt, headers } = outcome;
+    let event_id = event.event_id.to_string();
+    let identity = EventIdentity {
+        event_id: &event_id,
+        event_name: &event.event_name,
+        ref_id: &event.ref_id,
+        request_id: &event.request_id,
+    };
+    show_attempt(attempt, headers, webhook.webhook_id, &identity)
 }
 
 fn show_warning(warning: Warning) -> proto::Warning {

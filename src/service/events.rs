@@ -249,7 +249,7 @@ impl Events {
 }
 
 /// A time-ordered id (UUID version 7).
-fn new_event_id(now: Timestamp) -> EventId {
+pub(super) fn new_event_id(now: Timestamp) -> EventId {
     let micros = u64::try_from(now.micros()).unwrap_or(0);
     let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
     let nanos = u32::try_from(rest * 1_000).unwrap_or(0);

@@ -12,6 +12,7 @@ mod paging;
 pub mod scope;
 mod tail;
 mod tenants;
+pub mod webhook_pings;
 mod webhook_query;
 mod webhook_secrets;
 mod webhook_states;

@@ -28,7 +28,7 @@ pub use super::{
 };
 
 /// Where requests name the destination.
-const URL: &str = "webhook.destination.http.url";
+pub(super) const URL: &str = "webhook.destination.http.url";
 /// How often a change is tried again when others change the same webhook.
 pub(super) const CHANGE_TRIES: usize = 8;
 
@@ -36,8 +36,8 @@ pub(super) const CHANGE_TRIES: usize = 8;
 #[derive(Clone)]
 pub struct Webhooks {
     pub(super) store: Store,
-    engine: Engine,
-    sender: Arc<HttpSender>,
+    pub(super) engine: Engine,
+    pub(super) sender: Arc<HttpSender>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -316,14 +316,14 @@ pub(super) fn find(scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
 }
 
 /// Makes the secrets that are still to be made.
-fn complete(spec: &mut WebhookSpec, now: Timestamp) {
+pub(super) fn complete(spec: &mut WebhookSpec, now: Timestamp) {
     if let Some(signing) = &mut spec.signing {
         signing.complete(now, &mut rand::random);
     }
 }
 
 /// What can be said of a definition by itself. Gives the target, where the URL is one.
-fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) -> Option<Target> {
+pub(super) fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) -> Option<Target> {
     spec.check(faults);
     if let Some(signing) = &spec.signing {
         signing.check_times(now, faults);
@@ -348,7 +348,7 @@ fn exact(patterns: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// What a webhook would be that is not made.
-fn draft(scope: &Scope, spec: WebhookSpec, now: Timestamp) -> Webhook {
+pub(super) fn draft(scope: &Scope, spec: WebhookSpec, now: Timestamp) -> Webhook {
     Webhook {
         key: WebhookKey(0),
         tenant_key: scope.tenant_key,

@@ -13,7 +13,7 @@ use crate::domain::{
     actor::Attribution,
     error::{Error, Reason, Result},
     id::{TenantKey, WebhookId, WebhookKey},
-    webhook::{Header, Webhook, WebhookSpec},
+    webhook::{Webhook, WebhookSpec},
 };
 
 pub(super) const COLUMNS: &str = "webhook_key, tenant_key, webhook_id, number, consumer_group_id, \
@@ -171,7 +171,7 @@ impl Store {
             let message = "the webhook was changed meanwhile";
             return Err(Error::new(Reason::EtagMismatch, message).into());
         }
-        if shown_headers(&before.spec) != shown_headers(&after.spec) {
+        if before.spec.masked_headers() != after.spec.masked_headers() {
             keep_headers(&tx, &after).await?;
         }
         tx.commit().await?;
@@ -228,15 +228,9 @@ fn name_taken(error: DbErr, name: &str) -> Failure {
 
 /// Keeps the headers that attempts from this version on are shown with.
 async fn keep_headers(tx: &WriteTx, webhook: &Webhook) -> std::result::Result<(), Failure> {
-    let masked = shown_headers(&webhook.spec);
+    let masked = webhook.spec.masked_headers();
     let sql =
         "INSERT INTO webhook_headers (webhook_key, since_version, headers) VALUES ($1, $2, $3)";
     tx.execute(sql, [webhook.key.0.into(), webhook.version.into(), json(&masked)?]).await?;
     Ok(())
-}
-
-/// What the log shows of each attempt: no values of sensitive headers and signatures.
-fn shown_headers(spec: &WebhookSpec) -> Vec<Header> {
-    let configured = spec.destination.headers.iter().map(Header::masked);
-    configured.chain(spec.signing.iter().flat_map(|signing| signing.masked_headers())).collect()
 }

@@ -41,5 +41,6 @@ mod tail;
 mod tail_slow;
 mod webhook_holds;
 mod webhook_lists;
+mod webhook_pings;
 mod webhook_updates;
 mod webhooks;

@@ -56,7 +56,7 @@ fn signed_text(got: &Received) -> Vec<u8> {
 }
 
 /// The signature of a request by a `whsec_` secret.
-fn v1(secret: &str, got: &Received) -> String {
+pub(super) fn v1(secret: &str, got: &Received) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("whsec_")).expect("base64");
     format!("v1,{}", STANDARD.encode(hmac(&key, &signed_text(got))))
 }

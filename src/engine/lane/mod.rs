@@ -168,6 +168,19 @@ impl Lane {
         self.in_flight < slots && self.has_ready()
     }
 
+    /// Takes one of the webhook's slots for something else than a delivery, where one
+    /// is free. Also while the lane gets going again: it has not more than its limit.
+    pub(super) fn take_slot(&mut self) -> bool {
+        let free = self.in_flight < self.pace.limit();
+        self.in_flight += usize::from(free);
+        free
+    }
+
+    /// Gives a slot back that [`Self::take_slot`] took.
+    pub(super) fn free_slot(&mut self) {
+        self.in_flight -= 1;
+    }
+
     /// Takes over how the webhook is now.
     pub(super) fn configure(&mut self, config: Arc<LaneConfig>, now: Timestamp) {
         self.pace.configure(&config.webhook.spec, now);

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{
         delivery::{Attempt, AttemptSummary, DeliveryStatus, EventLabel, LogRecord},
-        id::{EventLogId, TenantId},
+        id::{EventLogId, TenantId, WebhookId},
         notification::{EventIdentity, shown_headers},
         webhook::Header,
     },
@@ -20,6 +20,9 @@ pub(crate) fn show_record(record: &LogRecord, tenant: &TenantId, full: bool) -> 
     let LogRecord { event, webhook, state, attempts } = record;
     let id = EventLogId { event_id: event.event_id, webhook_id: webhook.webhook_id }.to_string();
     let attempts = if full { attempts.as_slice() } else { &[] };
+    let event_id = event.event_id.to_string();
+    let EventLabel { event_name, ref_id, request_id, .. } = &**event;
+    let identity = EventIdentity { event_id: &event_id, event_name, ref_id, request_id };
     let mut response = state.last.as_ref().map(show_response);
     if let (Some(response), Some((last, _))) = (response.as_mut(), attempts.last()) {
         response.body_excerpt.clone_from(&last.body_excerpt);
@@ -36,8 +39,8 @@ pub(crate) fn show_record(record: &LogRecord, tenant: &TenantId, full: bool) -> 
         },
         event_log_id: id,
         tenant_id: tenant.to_string(),
-        event_id: event.event_id.to_string(),
-        event_name: event.event_name.clone(),
+        event_id: event_id.clone(),
+        event_name: event_name.clone(),
         ref_id: event.ref_id.clone(),
         request_id: event.request_id.clone(),
         webhook_id: webhook.webhook_id.to_string(),
@@ -51,7 +54,7 @@ pub(crate) fn show_record(record: &LogRecord, tenant: &TenantId, full: bool) -> 
         attempt_count: value::show_count(state.attempt_count),
         next_attempt_time: state.due_time.map(show_timestamp),
         attempts: (attempts.iter())
-            .map(|(attempt, headers)| show_attempt(attempt, headers, record))
+            .map(|(attempt, headers)| show_attempt(attempt, headers, webhook.webhook_id, &identity))
             .collect(),
         last_outcome: state.last.as_ref().map_or(0, |last| last.outcome.number()),
         last_error: state.last.as_ref().map(|last| last.error.clone()).unwrap_or_default(),
@@ -67,17 +70,16 @@ fn show_response(summary: &AttemptSummary) -> proto::ConsumerResponse {
     }
 }
 
-fn show_attempt(
+/// An attempt, with its headers and its body.
+pub(crate) fn show_attempt(
     attempt: &Attempt,
     masked: &[Header],
-    record: &LogRecord,
+    webhook_id: WebhookId,
+    event: &EventIdentity<'_>,
 ) -> proto::DeliveryAttempt {
     let Attempt { number, start_time, end_time, summary, body_excerpt, webhook_version: _ } =
         attempt;
-    let EventLabel { event_name, ref_id, request_id, .. } = &*record.event;
-    let event_id = record.event.event_id.to_string();
-    let event = EventIdentity { event_id: &event_id, event_name, ref_id, request_id };
-    let headers = shown_headers(masked, record.webhook.webhook_id, &event, *number);
+    let headers = shown_headers(masked, webhook_id, event, *number);
     let answered = summary.http_status != 0;
     proto::DeliveryAttempt {
         attempt_number: value::show_count(*number),
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         delivery::{AttemptOutcome, DeliveryState, WebhookLabel},
-        id::{EventId, EventKey, WebhookId, WebhookKey},
+        id::{EventId, EventKey, WebhookKey},
         time::Timestamp,
     };
 
