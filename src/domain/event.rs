@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{error::Faults, id::EventId, json, limits, text, time::Timestamp};
+use super::{enrichment::Blocks, error::Faults, id::EventId, json, limits, text, time::Timestamp};
 
 /// An event as a publisher sends it, checked for form but not against the tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct EventDraft {
     pub request_id: String,
     /// JSON text, byte for byte as published.
     pub payload: Arc<str>,
+    /// Details that only webhooks which ask for them receive.
+    pub enrichments: Option<Blocks>,
     /// When it happened, as the publisher says.
     pub occur_time: Option<Timestamp>,
     /// Events of one key reach a webhook that asks for it in order; empty: no order.
@@ -54,6 +56,8 @@ pub struct Event {
     pub request_id: String,
     /// JSON text, byte for byte as published.
     pub payload: Arc<str>,
+    /// Details that only webhooks which ask for them receive.
+    pub enrichments: Option<Blocks>,
     /// When it happened, as the publisher says.
     pub occur_time: Option<Timestamp>,
     /// When it was accepted.
@@ -62,4 +66,11 @@ pub struct Event {
     pub ordering_key: String,
     /// Labels for filters.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl Event {
+    /// What its texts of any length cost in memory.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.enrichments.as_ref().map_or(0, |blocks| blocks.as_str().len())
+    }
 }

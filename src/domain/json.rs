@@ -34,6 +34,15 @@ pub fn check_payload(text: &str) -> Result<(), JsonFault> {
     if text.trim_start().starts_with('{') { Ok(()) } else { Err(JsonFault::NoObject) }
 }
 
+/// Checks one enrichment block: JSON of any kind, or an object where it must be one. Its
+/// size is for the caller, who knows of the others.
+pub fn check_block(text: &str, must_be_object: bool) -> Result<(), JsonFault> {
+    check_bytes(text.as_bytes(), limits::ENRICHMENT_DEPTH)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|e| JsonFault::Syntax(e.to_string()))?;
+    let is_object = text.trim_start().starts_with('{');
+    if is_object || !must_be_object { Ok(()) } else { Err(JsonFault::NoObject) }
+}
+
 /// Checks the size of static properties, which are known to be a JSON object.
 pub fn check_properties(text: &str) -> Result<(), JsonFault> {
     if text.len() > limits::PROPERTIES_BYTES {

@@ -14,6 +14,12 @@ pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
 pub const PAYLOAD_BYTES: usize = 256 * 1024;
 /// Levels of nesting of a payload.
 pub const PAYLOAD_DEPTH: usize = 128;
+/// Bytes of one event's enrichment blocks together, beside the payload.
+pub const ENRICHMENT_BYTES: usize = 64 * 1024;
+/// Levels of nesting of an enrichment block.
+pub const ENRICHMENT_DEPTH: usize = 32;
+/// Customer identifiers that one webhook asks for.
+pub const CUSTOMER_IDENTIFIERS: usize = 50;
 /// Bytes of a webhook's static properties as JSON.
 pub const PROPERTIES_BYTES: usize = 16 * 1024;
 /// Levels of nesting of static properties.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{id::WebhookId, webhook::Header};
+use super::{
+    id::WebhookId,
+    webhook::{Header, WebhookSpec},
+};
 
 /// The header that marks a test, and its value.
 pub const TEST_HEADER: (&str, &str) = ("tidings-test", "true");
@@ -45,6 +48,13 @@ pub struct EventIdentity<'a> {
     pub ref_id: &'a str,
     /// The API call that caused it.
     pub request_id: &'a str,
+}
+
+/// The webhook's part of the headers as they are shown: no values of sensitive ones and
+/// of signatures.
+pub fn masked_headers(spec: &WebhookSpec) -> Vec<Header> {
+    let configured = spec.destination.headers.iter().map(Header::masked);
+    configured.chain(spec.signing.iter().flat_map(|signing| signing.masked_headers())).collect()
 }
 
 /// The headers of an attempt as the log shows them: those of the webhook, masked

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     actor::Attribution,
     body::PayloadFormat,
+    enrichment::Enrichment,
     event_filter::EventFilter,
     failure_handling::FailureHandling,
     id::{TenantKey, WebhookId, WebhookKey},
@@ -60,6 +61,9 @@ pub struct WebhookSpec {
     /// JSON text of the object whose members each body carries; never an empty one.
     #[serde(default)]
     pub static_properties: Option<Arc<str>>,
+    /// Which enrichment blocks of an event it receives. Not written where it asks for none.
+    #[serde(default, skip_serializing_if = "Enrichment::is_none")]
+    pub enrichment: Enrichment,
 }
 
 impl Default for WebhookSpec {
@@ -81,16 +85,8 @@ impl Default for WebhookSpec {
             labels: BTreeMap::new(),
             payload_format: PayloadFormat::Event,
             static_properties: None,
+            enrichment: Enrichment::default(),
         }
-    }
-}
-
-impl WebhookSpec {
-    /// What is shown of the headers of each attempt: no values of sensitive ones and
-    /// of signatures.
-    pub fn masked_headers(&self) -> Vec<Header> {
-        let configured = self.destination.headers.iter().map(Header::masked);
-        configured.chain(self.signing.iter().flat_map(|s| s.masked_headers())).collect()
     }
 }
 

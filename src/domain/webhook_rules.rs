@@ -44,6 +44,10 @@ impl WebhookSpec {
         }
         text::check_map(faults, "webhook.labels", self.labels.iter());
         self.check_properties(faults);
+        self.enrichment.check(faults);
+        if self.payload_format == PayloadFormat::Raw && !self.enrichment.is_none() {
+            faults.invalid("webhook.enrichment", "has no place in a raw payload");
+        }
     }
 
     fn check_properties(&self, faults: &mut Faults) {

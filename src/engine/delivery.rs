@@ -86,6 +86,6 @@ impl Delivery {
 
     /// What it costs in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
-        self.outgoing.event.payload.len() + 256
+        self.outgoing.event.bytes() + 256
     }
 }

@@ -187,6 +187,7 @@ impl Events {
             ref_id: draft.ref_id,
             request_id: draft.request_id,
             payload: draft.payload,
+            enrichments: draft.enrichments,
             occur_time: draft.occur_time,
             ingest_time: ingest,
             ordering_key: draft.ordering_key,

@@ -14,7 +14,7 @@ use crate::{
         error::{Faults, Result},
         event::Event,
         json::check_payload,
-        notification::{TEST_EVENT, TEST_HEADER, TEST_PAYLOAD},
+        notification::{TEST_EVENT, TEST_HEADER, TEST_PAYLOAD, masked_headers},
         time::Timestamp,
         webhook::{Header, Webhook, WebhookSpec},
     },
@@ -83,7 +83,7 @@ impl Webhooks {
         let (tenant, pinged) = (scope.tenant_id.clone(), Arc::clone(&webhook));
         let ping = Ping { tenant, webhook: pinged, event: Arc::clone(&event) };
         let attempt = self.engine.ping(ping).await?;
-        let mut headers = webhook.spec.masked_headers();
+        let mut headers = masked_headers(&webhook.spec);
         let (name, value) = TEST_HEADER;
         let values = vec![value.to_owned()];
         headers.push(Header { name: name.to_owned(), values, sensitive: false });
@@ -99,6 +99,7 @@ fn ping_event(payload: &str, now: Timestamp) -> Event {
         request_id: String::new(),
         ordering_key: String::new(),
         payload: if payload.is_empty() { TEST_PAYLOAD.into() } else { payload.into() },
+        enrichments: None,
         occur_time: None,
         ingest_time: now,
         attributes: Default::default(),

@@ -30,7 +30,7 @@ impl Store {
     pub async fn event(&self, tenant: TenantKey, id: EventId) -> Result<Option<(EventKey, Event)>> {
         let sql =
             "SELECT event_key, event_id, event_name, ref_id, request_id, ingest_time, occur_time,
-                   ordering_key, attributes, payload FROM events WHERE tenant_key = $1 AND event_id = $2";
+                   ordering_key, attributes, enrichments, payload FROM events WHERE tenant_key = $1 AND event_id = $2";
         let rows = self.query(sql, [tenant.0.into(), id.0.into()]).await?;
         let read = |row| -> std::result::Result<_, Failure> {
             let row = Row(row);

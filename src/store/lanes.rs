@@ -44,7 +44,7 @@ pub struct LaneBacklog {
 const COLUMNS: &str = "d.position, d.order_key, d.status, d.attempt_count, d.due_time, d.start_time, d.end_time, \
     d.sla_due_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, d.error_text, \
     e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time, e.occur_time, \
-    e.ordering_key, e.attributes, e.payload";
+    e.ordering_key, e.attributes, e.enrichments, e.payload";
 
 impl Store {
     /// Deliveries that wait for their turn after a position, in order, but for those
@@ -180,7 +180,7 @@ impl Store {
         let (mut deliveries, mut size) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await? {
             let delivery = read(&Row(&row))?;
-            size += delivery.event.payload.len();
+            size += delivery.event.bytes();
             deliveries.push(delivery);
             if size > bytes {
                 return Ok(LaneBacklog { deliveries, complete: false });

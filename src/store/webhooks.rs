@@ -13,6 +13,7 @@ use crate::domain::{
     actor::Attribution,
     error::{Error, Reason, Result},
     id::{TenantKey, WebhookId, WebhookKey},
+    notification::masked_headers,
     webhook::{Webhook, WebhookSpec},
 };
 
@@ -171,7 +172,7 @@ impl Store {
             let message = "the webhook was changed meanwhile";
             return Err(Error::new(Reason::EtagMismatch, message).into());
         }
-        if before.spec.masked_headers() != after.spec.masked_headers() {
+        if masked_headers(&before.spec) != masked_headers(&after.spec) {
             keep_headers(&tx, &after).await?;
         }
         tx.commit().await?;
@@ -228,7 +229,7 @@ fn name_taken(error: DbErr, name: &str) -> Failure {
 
 /// Keeps the headers that attempts from this version on are shown with.
 async fn keep_headers(tx: &WriteTx, webhook: &Webhook) -> std::result::Result<(), Failure> {
-    let masked = webhook.spec.masked_headers();
+    let masked = masked_headers(&webhook.spec);
     let sql =
         "INSERT INTO webhook_headers (webhook_key, since_version, headers) VALUES ($1, $2, $3)";
     tx.execute(sql, [webhook.key.0.into(), webhook.version.into(), json(&masked)?]).await?;

@@ -1,9 +1,9 @@
 //! What the contract has and this server cannot do yet is refused, never ignored.
 
 use tidings::grpc::proto::{
-    CreateWebhookRequest, DeliveryOrder, Destination, Enrichment, Event, FailureHandling,
-    GetDeliveryStatsRequest, GetTenantRequest, ListApiKeysRequest, ListDivertedEventsRequest,
-    PayloadFormat, PublishEventRequest, QueueDestination, UnsuspendWebhookRequest, Webhook,
+    CreateWebhookRequest, DeliveryOrder, Destination, FailureHandling, GetDeliveryStatsRequest,
+    GetTenantRequest, ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat,
+    QueueDestination, UnsuspendWebhookRequest, Webhook,
     api_key_service_client::ApiKeyServiceClient, destination::Kind,
     diverted_event_service_client::DivertedEventServiceClient,
     tenant_service_client::TenantServiceClient,
@@ -15,7 +15,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use super::support::{
-    api::{event, http, update, webhook},
+    api::{http, update, webhook},
     refusal::{Refusal, refused},
     server::TestServer,
 };
@@ -46,16 +46,6 @@ fn asking() -> Vec<(&'static str, Webhook)> {
         let alert_url = "http://127.0.0.1/".into();
         w.failure_handling = Some(FailureHandling { alert_url, ..Default::default() });
     });
-    let enrichments: [fn(&mut Enrichment); 5] = [
-        |e| e.till_details = true,
-        |e| e.store_details = true,
-        |e| e.awarded_reference = true,
-        |e| e.available_points_balance = true,
-        |e| e.customer_identifiers.push("mobile".into()),
-    ];
-    for set in enrichments {
-        ask("enrichment", &|w| set(w.enrichment.get_or_insert_default()));
-    }
     ask("destination.queue", &|w| {
         let kind = Some(Kind::Queue(QueueDestination::default()));
         w.destination = Some(Destination { kind });
@@ -95,18 +85,6 @@ async fn what_a_webhook_shows_of_such_fields_may_be_sent_back() {
     );
     http(&mut made).url = "http://127.0.0.1:9/new".into();
     server.update(update(made, &["*"])).await;
-}
-
-#[tokio::test]
-async fn an_event_that_asks_for_what_has_no_effect_yet_is_refused() {
-    let server = TestServer::start().await;
-    let enriched = Event {
-        enrichments_json: [("tillDetails".into(), "{}".into())].into(),
-        ..event("a", "{}")
-    };
-    let request = PublishEventRequest { event: Some(enriched), ..Default::default() };
-    let refusal = refused(server.events().publish_event(request).await);
-    assert_unavailable(&refusal, "event.enrichments_json");
 }
 
 #[tokio::test]

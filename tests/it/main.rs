@@ -9,6 +9,7 @@ mod crash;
 mod database_away;
 mod delivery;
 mod demo;
+mod enrichment;
 mod event_logs;
 mod event_types;
 mod explanations;

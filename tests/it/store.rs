@@ -66,6 +66,7 @@ impl Fixture {
             ref_id: String::new(),
             request_id: String::new(),
             payload: "{}".into(),
+            enrichments: None,
             occur_time: None,
             ingest_time: NOW,
             ordering_key: String::new(),

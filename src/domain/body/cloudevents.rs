@@ -1,10 +1,10 @@
 //! CloudEvents 1.0, structured JSON. Static properties are extension attributes, which
-//! have simple names and simple values.
+//! have simple names and simple values; enrichment blocks are members of `data`.
 
 use std::fmt::Write;
 
-use super::{event_time, members::members, push_json};
-use crate::domain::{error::Faults, event::Event, id::TenantId};
+use super::{Extras, event_time, push_json};
+use crate::domain::{error::Faults, event::Event, id::TenantId, members::members};
 
 /// Attributes that are set already, and `data`'s members of the JSON format.
 const TAKEN: [&str; 11] = [
@@ -21,7 +21,7 @@ const TAKEN: [&str; 11] = [
     "requestid",
 ];
 
-pub(super) fn body(tenant: &TenantId, event: &Event, properties: Option<&str>) -> String {
+pub(super) fn body(tenant: &TenantId, event: &Event, extras: Extras<'_>) -> String {
     let mut body = String::with_capacity(event.payload.len() + 512);
     // A tenant's id needs no escape, neither in a URI nor in JSON.
     let _ = write!(
@@ -39,13 +39,33 @@ pub(super) fn body(tenant: &TenantId, event: &Event, properties: Option<&str>) -
         body.push_str(",\"requestid\":");
         push_json(&mut body, &event.request_id);
     }
-    for member in members(properties.unwrap_or_default()) {
+    for member in members(extras.properties.unwrap_or_default()) {
         let _ = write!(body, ",{}:{}", member.raw_name, member.value);
     }
     body.push_str(",\"datacontenttype\":\"application/json\",\"data\":");
-    body.push_str(&event.payload);
+    push_data(&mut body, &event.payload, extras);
     body.push('}');
     body
+}
+
+/// The payload, byte for byte; with blocks added where there are any, which are no
+/// simple values and so cannot be attributes.
+fn push_data(body: &mut String, payload: &str, extras: Extras<'_>) {
+    if extras.blocks.is_empty() {
+        body.push_str(payload);
+        return;
+    }
+    let mut data = String::with_capacity(payload.len() + 256);
+    for member in members(payload) {
+        // What the server says wins over members of the payload that have the same name.
+        if !extras.has_block(&member.name) {
+            let _ = write!(data, ",{}:{}", member.raw_name, member.value);
+        }
+    }
+    extras.push_blocks(&mut data);
+    body.push('{');
+    body.push_str(data.trim_start_matches(','));
+    body.push('}');
 }
 
 /// Adds what cannot be an extension attribute to `faults`, under the path `at`.

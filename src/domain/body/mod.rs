@@ -4,7 +4,6 @@
 //! bytes. They compose text: what a publisher wrote is never parsed and written anew.
 
 mod cloudevents;
-mod members;
 mod notification;
 mod socotra;
 mod sonar;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::cloudevents::check_properties as check_extensions;
-use super::{event::Event, id::TenantId, webhook::WebhookSpec};
+use super::{enrichment::Enrichment, event::Event, id::TenantId, webhook::WebhookSpec};
 
 /// Shape of the request body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +53,8 @@ pub struct Recipe {
     format: PayloadFormat,
     /// A JSON object that is not empty.
     properties: Option<Arc<str>>,
+    /// Which blocks of an event are part of its bodies.
+    enrichment: Enrichment,
     /// Empty but for the format that tells it.
     webhook_name: String,
 }
@@ -65,6 +66,7 @@ impl Recipe {
         Self {
             format: spec.payload_format,
             properties: spec.static_properties.clone(),
+            enrichment: spec.enrichment.clone(),
             webhook_name: if named { spec.name.clone() } else { String::new() },
         }
     }
@@ -76,32 +78,61 @@ impl Recipe {
 
     /// The body of an event.
     pub fn body(&self, tenant: &TenantId, event: &Event) -> String {
-        let properties = self.properties.as_deref();
+        let blocks = self.enrichment.pick(event.enrichments.as_ref());
+        let extras = Extras { properties: self.properties.as_deref(), blocks: &blocks };
         match self.format {
-            PayloadFormat::Event => notification::body(tenant, event, properties),
-            PayloadFormat::CloudEvents => cloudevents::body(tenant, event, properties),
+            PayloadFormat::Event => notification::body(tenant, event, extras),
+            PayloadFormat::CloudEvents => cloudevents::body(tenant, event, extras),
+            // It has no place for more than the payload, and the rules know.
             PayloadFormat::Raw => event.payload.to_string(),
             PayloadFormat::SuperOffice => {
-                superoffice::body(tenant, event, properties, &self.webhook_name)
+                superoffice::body(tenant, event, extras, &self.webhook_name)
             }
-            PayloadFormat::Sonar => sonar::body(event, properties),
-            PayloadFormat::Socotra => socotra::body(event, properties),
+            PayloadFormat::Sonar => sonar::body(event, extras),
+            PayloadFormat::Socotra => socotra::body(event, extras),
         }
+    }
+}
+
+/// What a webhook wants in its bodies beside the event.
+#[derive(Clone, Copy)]
+struct Extras<'a> {
+    /// Text of the static properties.
+    properties: Option<&'a str>,
+    /// Enrichment blocks: name and text.
+    blocks: &'a [(&'static str, String)],
+}
+
+impl Extras<'_> {
+    fn has_block(&self, name: &str) -> bool {
+        self.blocks.iter().any(|(block, _)| *block == name)
+    }
+
+    /// Adds the blocks to an object that has a member already.
+    fn push_blocks(&self, body: &mut String) {
+        for (name, value) in self.blocks {
+            body.push_str(",\"");
+            body.push_str(name);
+            body.push_str("\":");
+            body.push_str(value);
+        }
+    }
+
+    /// Ends an object after a member that was written: the properties, where there are
+    /// any, then the blocks.
+    fn close(&self, mut body: String) -> String {
+        if let Some(properties) = self.properties {
+            body.push_str(",\"properties\":");
+            body.push_str(properties);
+        }
+        self.push_blocks(&mut body);
+        body.push('}');
+        body
     }
 }
 
 fn push_json(to: &mut String, text: &str) {
     to.push_str(&serde_json::Value::from(text).to_string());
-}
-
-/// Ends an object after a member that was written: the properties, where there are any.
-fn close(mut body: String, properties: Option<&str>) -> String {
-    if let Some(properties) = properties {
-        body.push_str(",\"properties\":");
-        body.push_str(properties);
-    }
-    body.push('}');
-    body
 }
 
 /// When an event happened, as far as is known.

@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use super::{close, push_json};
+use super::{Extras, push_json};
 use crate::domain::{event::Event, id::TenantId};
 
 /// `{"eventName","eventId","orgId","refId","apiRequestId","createdAt","data"}` and
-/// `"properties"` where there are any, with the payload byte for byte under `data`.
+/// `"properties"` where there are any, then enrichment blocks, with the payload byte for byte under `data`.
 /// `orgId` is a number where the tenant's id is one; `createdAt` is in milliseconds
 /// since the epoch.
-pub(super) fn body(tenant: &TenantId, event: &Event, properties: Option<&str>) -> String {
+pub(super) fn body(tenant: &TenantId, event: &Event, extras: Extras<'_>) -> String {
     let created = event.occur_time.unwrap_or(event.ingest_time).millis();
-    let more = properties.map_or(0, str::len);
+    let more = extras.properties.map_or(0, str::len);
     let mut body = String::with_capacity(event.payload.len() + more + 256);
     body.push_str("{\"eventName\":");
     push_json(&mut body, &event.event_name);
@@ -28,7 +28,7 @@ pub(super) fn body(tenant: &TenantId, event: &Event, properties: Option<&str>) -
     push_json(&mut body, &event.request_id);
     let _ = write!(body, ",\"createdAt\":{created},\"data\":");
     body.push_str(&event.payload);
-    close(body, properties)
+    extras.close(body)
 }
 
 /// Whether a tenant's id is a whole number as JSON writes it, exact in a double.

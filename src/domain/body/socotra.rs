@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{close, event_time, push_json};
+use super::{Extras, event_time, push_json};
 use crate::domain::event::Event;
 
 /// `{"locator","requestId","userLocator","timestamp","type","data"}` and `"properties"`
-/// where there are any. Nobody's user is known, so `userLocator` is null.
-pub(super) fn body(event: &Event, properties: Option<&str>) -> String {
+/// where there are any, and enrichment blocks. Nobody's user is known, so `userLocator` is null.
+pub(super) fn body(event: &Event, extras: Extras<'_>) -> String {
     let mut body = String::with_capacity(event.payload.len() + 512);
     let _ = write!(body, "{{\"locator\":\"{}\",\"requestId\":", event.event_id);
     if event.request_id.is_empty() {
@@ -19,5 +19,5 @@ pub(super) fn body(event: &Event, properties: Option<&str>) -> String {
     push_json(&mut body, &event.event_name);
     body.push_str(",\"data\":");
     body.push_str(&event.payload);
-    close(body, properties)
+    extras.close(body)
 }

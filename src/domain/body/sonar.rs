@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{close, members::members, push_json};
-use crate::domain::event::Event;
+use super::{Extras, push_json};
+use crate::domain::{event::Event, members::members};
 
 /// `action`, the event's name, and `uuid`, its id, then the payload's members as they
-/// are written, then `properties` where there are any. What the server says wins
+/// are written, then `properties` where there are any, then enrichment blocks. What the server says wins
 /// over members of the payload that have the same name.
-pub(super) fn body(event: &Event, properties: Option<&str>) -> String {
+pub(super) fn body(event: &Event, extras: Extras<'_>) -> String {
     let mut body = String::with_capacity(event.payload.len() + 256);
     body.push_str("{\"action\":");
     push_json(&mut body, &event.event_name);
@@ -16,12 +16,12 @@ pub(super) fn body(event: &Event, properties: Option<&str>) -> String {
     for member in members(&event.payload) {
         let ours = match member.name.as_str() {
             "action" | "uuid" => true,
-            "properties" => properties.is_some(),
-            _ => false,
+            "properties" => extras.properties.is_some(),
+            name => extras.has_block(name),
         };
         if !ours {
             let _ = write!(body, ",{}:{}", member.raw_name, member.value);
         }
     }
-    close(body, properties)
+    extras.close(body)
 }

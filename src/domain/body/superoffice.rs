@@ -1,7 +1,7 @@
 //! The SuperOffice notification.
 
-use super::{event_time, members::members, push_json};
-use crate::domain::{event::Event, id::TenantId};
+use super::{Extras, event_time, push_json};
+use crate::domain::{event::Event, id::TenantId, members::members};
 
 /// The members, in their order.
 const RESERVED: [&str; 9] = [
@@ -16,13 +16,13 @@ const RESERVED: [&str; 9] = [
     "WebhookName",
 ];
 
-/// The reserved members, then static properties of other names. Who the event is
+/// The reserved members, then static properties of other names, then enrichment blocks. Who the event is
 /// (`EventId`, `Event`, `WebhookName`) is the server's to say; the rest is the
 /// payload's where it has such a member, and nothing else of the payload is sent.
 pub(super) fn body(
     tenant: &TenantId,
     event: &Event,
-    properties: Option<&str>,
+    extras: Extras<'_>,
     webhook_name: &str,
 ) -> String {
     let given = members(&event.payload);
@@ -47,14 +47,15 @@ pub(super) fn body(
             (_, None) => body.push('0'),
         }
     }
-    for member in members(properties.unwrap_or_default()) {
-        if !RESERVED.contains(&member.name.as_str()) {
+    for member in members(extras.properties.unwrap_or_default()) {
+        if !RESERVED.contains(&member.name.as_str()) && !extras.has_block(&member.name) {
             body.push(',');
             body.push_str(member.raw_name);
             body.push(':');
             body.push_str(member.value);
         }
     }
+    extras.push_blocks(&mut body);
     body.push('}');
     body
 }

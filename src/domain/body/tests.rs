@@ -1,7 +1,7 @@
 //! Each body, to the byte.
 
 use super::*;
-use crate::domain::time::Timestamp;
+use crate::domain::{enrichment::Blocks, error::Faults, time::Timestamp};
 
 const PAYLOAD: &str =
     "{ \"b\":9007199254740993,\"PrimaryKey\": 7,\"action\":\"x\",\"a\":1.10, \"a\":[ ]}";
@@ -13,6 +13,7 @@ fn event(payload: &str) -> Event {
         ref_id: "50074_38236069".into(),
         request_id: "quo\"te".into(),
         payload: payload.into(),
+        enrichments: None,
         occur_time: None,
         ingest_time: Timestamp::from_micros(1_587_620_451_351_999),
         ordering_key: String::new(),
@@ -103,5 +104,45 @@ fn only_tenants_that_are_exact_numbers_become_numbers() {
     ] {
         let body = Recipe::default().body(&tenant.parse().expect("a tenant id"), &event("{}"));
         assert!(body.contains(&format!("\"orgId\":{written},")), "{body}");
+    }
+}
+
+#[test]
+fn blocks_stand_where_each_format_has_them_and_only_if_asked_for() {
+    let given = [("tillDetails", r#"{"till":1.10}"#), ("customerIdentifiers", r#"{"a":1,"b":2}"#)];
+    let mut faults = Faults::default();
+    let mut event = event(r#"{"n":1, "tillDetails":"theirs"}"#);
+    event.enrichments = Blocks::read(given, "e", &mut faults);
+    let blocks = r#""tillDetails":{"till":1.10},"customerIdentifiers":{"b":2}"#;
+    let asking = Enrichment {
+        till_details: true,
+        customer_identifiers: vec!["b".into()],
+        ..Enrichment::default()
+    };
+    let data = r#""data":{"n":1, "tillDetails":"theirs"},"#;
+    let cases = [
+        (PayloadFormat::Event, format!("{data}\"properties\":{{\"k\":1}},{blocks}}}")),
+        (PayloadFormat::CloudEvents, format!("\"data\":{{\"n\":1,{blocks}}}}}")),
+        (PayloadFormat::SuperOffice, format!("\"WebhookName\":\"hook\",\"k\":1,{blocks}}}")),
+        (PayloadFormat::Sonar, format!("\"n\":1,\"properties\":{{\"k\":1}},{blocks}}}")),
+        (PayloadFormat::Socotra, format!("{data}\"properties\":{{\"k\":1}},{blocks}}}")),
+    ];
+    for (payload_format, end) in cases {
+        let spec = |enrichment: &Enrichment| WebhookSpec {
+            name: "hook".into(),
+            payload_format,
+            static_properties: Some(r#"{"k":1}"#.into()),
+            enrichment: enrichment.clone(),
+            ..WebhookSpec::default()
+        };
+        let tenant = "50074".parse().expect("a tenant id");
+        let body = Recipe::new(&spec(&asking)).body(&tenant, &event);
+        assert!(body.ends_with(&end), "{payload_format:?}: {body} {end}");
+        let without = Recipe::new(&spec(&Enrichment::default()));
+        let body = without.body(&tenant, &event);
+        assert!(!body.contains("till\":1.10") && !body.contains("customerId"), "{body}");
+        let bare = Event { enrichments: None, ..event.clone() };
+        assert_eq!(body, without.body(&tenant, &bare));
+        assert_eq!(Recipe::new(&spec(&asking)).body(&tenant, &bare), body);
     }
 }

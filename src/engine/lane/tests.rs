@@ -30,6 +30,7 @@ fn delivery(n: i64) -> Delivery {
         ref_id: String::new(),
         request_id: String::new(),
         payload: "{}".into(),
+        enrichments: None,
         occur_time: None,
         ingest_time: Timestamp::default(),
         ordering_key: String::new(),

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     domain::{
+        enrichment::Blocks,
         error::Faults,
         event::{Event, EventDraft},
         id::TenantId,
@@ -39,9 +40,6 @@ pub(crate) fn read_event(event: proto::Event, at: &str, tenant: &TenantId) -> In
     } = event;
     let mut faults = Faults::default();
     check_tenant(&mut faults, &format!("{at}.tenant_id"), &tenant_id, tenant);
-    if !enrichments_json.is_empty() {
-        faults.unavailable(format!("{at}.enrichments_json"));
-    }
     let draft = EventDraft {
         event_id: value::read_text(&event_id, &format!("{at}.event_id"), &mut faults),
         event_name,
@@ -53,6 +51,11 @@ pub(crate) fn read_event(event: proto::Event, at: &str, tenant: &TenantId) -> In
             Some(Payload::Json(json)) => json.into(),
             Some(Payload::Object(object)) => read_payload(&object, at, &mut faults).into(),
         },
+        enrichments: Blocks::read(
+            enrichments_json.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            &format!("{at}.enrichments_json"),
+            &mut faults,
+        ),
         occur_time: read_timestamp(occur_time.as_ref(), &format!("{at}.occur_time"), &mut faults),
         ordering_key,
         attributes: attributes.into_iter().collect(),
@@ -82,6 +85,7 @@ pub(crate) fn show_event(event: &Event, tenant: &TenantId) -> proto::Event {
         ref_id,
         request_id,
         payload,
+        enrichments,
         occur_time,
         ingest_time,
         ordering_key,
@@ -99,7 +103,7 @@ pub(crate) fn show_event(event: &Event, tenant: &TenantId) -> proto::Event {
         ingest_time: Some(show_timestamp(*ingest_time)),
         ordering_key: ordering_key.clone(),
         attributes: attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        enrichments_json: Default::default(),
+        enrichments_json: enrichments.iter().flat_map(Blocks::by_name).collect(),
     }
 }
 
@@ -150,7 +154,7 @@ mod tests {
             event_id: "7".into(),
             tenant_id: "other".into(),
             occur_time: Some(prost_types::Timestamp { seconds: 0, nanos: -1 }),
-            enrichments_json: [("tillDetails".to_owned(), "{}".to_owned())].into(),
+            enrichments_json: [("tillDetails".to_owned(), "{".to_owned())].into(),
             payload: Some(Payload::Object(object)),
             ..Default::default()
         };
@@ -158,9 +162,9 @@ mod tests {
             faults(event),
             [
                 "event.tenant_id",
-                "event.enrichments_json",
                 "event.event_id",
                 "event.object.a",
+                "event.enrichments_json[tillDetails]",
                 "event.occur_time",
             ]
         );

@@ -6,8 +6,9 @@
 //! no effect yet is refused where it is set.
 
 pub(super) mod actor;
+pub(super) mod enrichment;
 pub(super) mod event;
-pub(super) mod event_filter;
+mod event_filter;
 pub(super) mod event_log;
 pub(super) mod event_metadata;
 pub(super) mod failure_handling;

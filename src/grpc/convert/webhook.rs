@@ -2,6 +2,7 @@
 
 use super::{
     actor::show_attribution,
+    enrichment::{read_enrichment, show_enrichment},
     event_filter::{read_filters, show_filter},
     failure_handling::{read_failure_handling, show_failure_handling},
     headers::{read_headers, show_header},
@@ -51,7 +52,7 @@ pub(crate) fn read_webhook(
         failure_handling,
         signing,
         static_properties,
-        enrichment: _,
+        enrichment,
         consumer_group_id: _,
         labels,
         attribution: _,
@@ -61,7 +62,6 @@ pub(crate) fn read_webhook(
         payload_format,
         number: _,
     } = webhook;
-    refuse_unavailable(webhook, faults);
     let headers = stored.map_or(&[][..], |stored| &stored.destination.headers);
     let secrets =
         stored.map(|stored| stored.signing.as_ref().map_or(&[][..], |signing| &signing.secrets));
@@ -89,6 +89,7 @@ pub(crate) fn read_webhook(
         static_properties: (static_properties.as_ref())
             .filter(|properties| !properties.fields.is_empty())
             .map(|p| json::read_object(p, "webhook.static_properties", faults).into()),
+        enrichment: read_enrichment(enrichment.as_ref()),
     }
 }
 
@@ -129,16 +130,6 @@ fn show_format(format: PayloadFormat) -> proto::PayloadFormat {
         PayloadFormat::SuperOffice => proto::PayloadFormat::Superoffice,
         PayloadFormat::Sonar => proto::PayloadFormat::Sonar,
         PayloadFormat::Socotra => proto::PayloadFormat::Socotra,
-    }
-}
-
-/// Notes what a definition asks for and this server cannot do yet.
-fn refuse_unavailable(webhook: &proto::Webhook, faults: &mut Faults) {
-    fn asks<T: Default + PartialEq>(value: Option<&T>) -> bool {
-        value.is_some_and(|value| *value != T::default())
-    }
-    if asks(webhook.enrichment.as_ref()) {
-        faults.unavailable("webhook.enrichment");
     }
 }
 
@@ -245,6 +236,7 @@ fn show_spec(
         payload_format,
         static_properties,
         delivery_order,
+        enrichment,
     } = spec;
     let http = proto::HttpDestination {
         url: url.clone(),
@@ -268,6 +260,7 @@ fn show_spec(
         delivery_order: show_order(*delivery_order).into(),
         payload_format: show_format(*payload_format).into(),
         static_properties: static_properties.as_deref().map(json::show_object),
+        enrichment: show_enrichment(enrichment),
         ..Default::default()
     }
 }

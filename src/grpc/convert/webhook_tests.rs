@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    enrichment::Enrichment,
     error::Reason,
     failure_handling::FailureHandling,
     retry::{FailureClass, RetryPolicy, Waits},
@@ -30,13 +31,10 @@ fn http() -> proto::Webhook {
 #[test]
 fn what_has_no_effect_yet_is_refused() {
     type Ask = fn(&mut proto::Webhook);
-    let cases: [(&str, Ask); 3] = [
+    let cases: [(&str, Ask); 2] = [
         ("failure_handling.alert_url", |w| {
             let alert_url = "http://a/".into();
             w.failure_handling = Some(proto::FailureHandling { alert_url, ..Default::default() });
-        }),
-        ("enrichment", |w| {
-            w.enrichment = Some(proto::Enrichment { till_details: true, ..Default::default() });
         }),
         ("destination.queue", |w| {
             let kind = Some(Kind::Queue(proto::QueueDestination::default()));
@@ -211,11 +209,13 @@ proptest! {
         delivery_order in prop::sample::select(vec![
             DeliveryOrder::Unordered, DeliveryOrder::ByKey, DeliveryOrder::Fifo]),
         static_properties in prop::option::of(Just(r#"{"a":[1,2.5,null],"b":{"c":"d"}}"#.into())),
+        till_details: bool, customer_identifiers in prop::collection::vec("[a-z]{1,5}", 0..3),
     ) {
         let spec = WebhookSpec {
             name, enabled, event_names, destination, max_allowed_connections, sla, retry_policy,
             delivery_order, max_deliveries_per_second, failure_handling, signing, labels,
             payload_format, static_properties, event_filters: Vec::new(),
+            enrichment: Enrichment { till_details, customer_identifiers, ..Enrichment::default() },
         };
         let mut faults = Faults::default();
         let back = read_webhook(&definition(&spec), Some(&spec), &mut faults);

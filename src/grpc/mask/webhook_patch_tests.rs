@@ -48,6 +48,7 @@ fn stored() -> WebhookSpec {
         labels: [("k".to_owned(), "v".to_owned()), ("l".to_owned(), "w".to_owned())].into(),
         payload_format: Default::default(),
         static_properties: None,
+        enrichment: Default::default(),
     }
 }
 

@@ -133,6 +133,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             occur_time BIGINT,
             ordering_key TEXT,
             attributes TEXT,
+            enrichments TEXT,
             payload TEXT NOT NULL,
             UNIQUE (tenant_key, event_id),
             CHECK (length(event_name) BETWEEN 1 AND 255)

@@ -94,7 +94,7 @@ impl Writer {
         config_version: i64,
         events: Vec<NewEvent>,
     ) -> Result<Published, Error> {
-        let kib = events.iter().map(|e| e.event.payload.len() / 1024 + 1).sum::<usize>();
+        let kib = events.iter().map(|e| e.event.bytes() / 1024 + 1).sum::<usize>();
         let kib = u32::try_from(kib).unwrap_or(QUEUE_KIB).min(QUEUE_KIB);
         let room = tokio::time::timeout(ROOM_TIMEOUT, self.room.acquire_many(kib));
         let Ok(Ok(_room)) = room.await else {

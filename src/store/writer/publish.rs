@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::transaction::WriteTx;
 use crate::{
     domain::{
+        enrichment::Blocks,
         error::Error,
         event::Event,
         id::{EventKey, Position, TenantKey, WebhookKey},
@@ -87,8 +88,8 @@ pub(in crate::store) struct PublishUnit {
 
 static INSERT_EVENTS: Bulk = Bulk::new(
     "INSERT INTO events (event_key, tenant_key, event_id, event_name, ref_id, request_id,
-     ingest_time, occur_time, ordering_key, attributes, payload)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     ingest_time, occur_time, ordering_key, attributes, enrichments, payload)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (tenant_key, event_id) DO NOTHING",
 );
 
@@ -114,7 +115,7 @@ pub(super) async fn apply(
 
     let first_key = tx.state.next_event_key;
     tx.state.next_event_key += count as i64;
-    let mut values = Vec::with_capacity(count * 11);
+    let mut values = Vec::with_capacity(count * 12);
     let events =
         || writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
     for (key, (tenant, new)) in (first_key..).zip(events()) {
@@ -204,6 +205,7 @@ fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
         event.occur_time.map(Timestamp::micros).into(),
         Some(event.ordering_key.as_str()).filter(|key| !key.is_empty()).into(),
         attributes.into(),
+        event.enrichments.as_ref().map(Blocks::as_str).into(),
         (&*event.payload).into(),
     ]);
 }
