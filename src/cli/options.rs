@@ -61,6 +61,18 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_grace: Option<String>,
 
+    /// Mail server for notices of suspensions, as in smtps://user:password@host or
+    /// smtp://host:587?tls=required; better given as a variable, since other users of
+    /// the machine see flags [env: TIDINGS_SMTP_URL; default: none]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp_url: Option<String>,
+
+    /// Sender's address of these mails [env: TIDINGS_MAIL_FROM]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_from: Option<String>,
+
     /// Tails that may be open at once [env: TIDINGS_MAX_TAILS; default: 1000]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,13 @@ pub struct FailureHandling {
     pub resume_after: Option<Duration>,
     /// Drop exhausted deliveries instead of keeping them as diverted ones.
     pub drop_exhausted: bool,
+    /// E-mail addresses that are told when errors suspend the webhook, and when that ends.
+    /// Not written where empty, so that a definition without them is the same text as before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify_emails: Vec<String>,
+    /// Gets one POST for each exhausted delivery; empty means none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub alert_url: String,
 }
 
 impl FailureHandling {
@@ -34,23 +41,39 @@ impl FailureHandling {
         if self.resume_after.is_some_and(|after| !spans.contains(&after)) {
             faults.invalid(at("resume_after"), "must be 1 s to 365 days");
         }
+        let emails = &self.notify_emails;
+        if emails.len() > limits::NOTIFY_EMAILS {
+            let most = limits::NOTIFY_EMAILS;
+            faults.invalid(at("notify_emails"), format!("must be at most {most}"));
+        }
+        for (i, email) in emails.iter().enumerate().take(limits::NOTIFY_EMAILS) {
+            if emails[..i].contains(email) {
+                faults.invalid(at(&format!("notify_emails[{i}]")), "is there twice");
+            }
+        }
+        if self.alert_url.len() > limits::URL_BYTES {
+            let most = limits::URL_BYTES;
+            faults.invalid(at("alert_url"), format!("must be at most {most} bytes"));
+        }
     }
 
     /// Why a webhook is to be suspended, in words, after a failure; `None` where it is not.
     /// `given_up` is why the delivery was given up, where it was.
     pub fn verdict(&self, row: &FailureRow, given_up: Option<DivertReason>) -> Option<String> {
-        let exhausted = match given_up {
-            None | Some(DivertReason::WebhookStopped | DivertReason::Suspended) => false,
-            Some(
-                DivertReason::RetriesExhausted | DivertReason::Rejected | DivertReason::Expired,
-            ) => true,
-        };
-        if exhausted && self.suspend_on_exhausted {
+        if given_up.is_some_and(is_exhausted) && self.suspend_on_exhausted {
             return Some("a delivery was exhausted".to_owned());
         }
         let enough = self.suspend_after_failures > 0 && row.count >= self.suspend_after_failures;
         (enough && row.lasted() >= self.min_failing_time)
             .then(|| format!("{} attempts failed in a row", row.count))
+    }
+}
+
+/// Whether a delivery that was given up so is exhausted, and was not merely stopped.
+pub fn is_exhausted(given_up: DivertReason) -> bool {
+    match given_up {
+        DivertReason::WebhookStopped | DivertReason::Suspended => false,
+        DivertReason::RetriesExhausted | DivertReason::Rejected | DivertReason::Expired => true,
     }
 }
 

@@ -46,6 +46,10 @@ pub const HEADER_BYTES: usize = 4_096;
 pub const URL_BYTES: usize = 2_048;
 /// Labels of a webhook, attributes of an event, entries of a filter's map.
 pub const LABELS: usize = 64;
+/// Addresses that are told of a webhook's suspensions.
+pub const NOTIFY_EMAILS: usize = 10;
+/// Characters of an e-mail address.
+pub const EMAIL_CHARS: usize = 254;
 /// Signing secrets of a webhook.
 pub const SECRETS: usize = 10;
 /// How long older signing secrets keep signing when a rotation does not say.

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod address;
+pub mod alert;
 pub mod body;
 pub mod catalogue;
 pub mod delivery;
@@ -28,6 +29,7 @@ pub mod schema;
 pub mod secret;
 pub mod signature;
 pub mod signing;
+pub mod state_change;
 pub mod subscription;
 pub mod tail;
 pub mod text;

@@ -30,6 +30,7 @@ use crate::{
         delivery::{Attempt, AttemptOutcome},
         error::Result,
         id::{EventKey, TenantId, WebhookKey},
+        state_change::is_state_event,
         time::Timestamp,
         webhook::Webhook,
     },
@@ -336,7 +337,9 @@ impl Dispatcher {
         let (success, gone) =
             (summary.outcome == AttemptOutcome::Success, summary.http_status == GONE);
         let start_time = *start_time;
-        let row = lane.pace.ended(success, start_time, *end_time);
+        let state_event = is_state_event(&delivery.outgoing.event.event_name);
+        let row =
+            (success || !state_event).then(|| lane.pace.ended(success, start_time, *end_time));
         let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
         self.outcomes.push(settled.outcome);
         let given_up = settled.given_up;

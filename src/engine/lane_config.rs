@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What `User-Agent` says.
-const USER_AGENT: &str = concat!("Tidings/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("Tidings/", env!("CARGO_PKG_VERSION"));
 
 /// A webhook, made ready once per version.
 pub(super) struct LaneConfig {

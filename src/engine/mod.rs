@@ -6,6 +6,7 @@
 //! each answers the dispatcher with a message. The database is the truth: what is
 //! in memory can be thrown away at any moment and is found again by a load.
 
+mod alerts;
 mod arrivals;
 mod attempt;
 mod clock;
@@ -15,6 +16,7 @@ mod housekeeping;
 mod lane;
 mod lane_config;
 mod loader;
+mod mails;
 mod pace;
 mod ping;
 mod pruner;
@@ -31,13 +33,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::{clock::Clock, pruner::Pruner, resealer::Resealer};
-pub use self::{clock::Clock, ping::Ping, pruner::Pruner};
 use self::{
+    alerts::Alerts,
     dispatcher::{Dispatcher, Input},
+    mails::Mails,
     ping::AskedPing,
     tasks::Tasks,
 };
+pub use self::{clock::Clock, ping::Ping, pruner::Pruner, resealer::Resealer};
 use crate::{
     domain::{
         delivery::Attempt,
@@ -45,7 +48,7 @@ use crate::{
         id::{EventKey, TenantId, WebhookKey},
         webhook::Webhook,
     },
-    sender::HttpSender,
+    sender::{HttpSender, Mailer},
     store::{Arrival, Requeued, Store},
 };
 
@@ -83,6 +86,8 @@ pub struct Parts {
     pub accepted: mpsc::Receiver<Vec<Arrival>>,
     /// Outgoing HTTP.
     pub sender: Arc<HttpSender>,
+    /// Outgoing mail, where a server is configured.
+    pub mailer: Option<Mailer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Bounds.
@@ -100,9 +105,12 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the engine. It takes up what waits in the database in the background.
-    pub fn start(parts: Parts) -> Self {
+    pub fn start(mut parts: Parts) -> Self {
         let (inputs, queue) = mpsc::unbounded_channel();
         let tasks = Tasks::default();
+        let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
+        tasks.spawn(Mails::new(store.clone(), parts.mailer.take(), Arc::clone(&clock)).run());
+        tasks.spawn(Alerts::new(store, Arc::clone(&parts.sender), clock).run());
         let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone());
         tasks.spawn(dispatcher.run(queue));
         Self { inputs, tasks }

@@ -3,6 +3,7 @@
 use super::{attempt::Attempted, delivery::Delivery, lane_config::LaneConfig, recorder::Outcome};
 use crate::{
     domain::{
+        alert::Alert,
         delivery::{Attempt, ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
         retry::{self, Ending, Transition},
         time::Timestamp,
@@ -79,7 +80,8 @@ pub(super) fn after_attempt(
         Transition::Divert(reason) => Some(reason),
         Transition::Succeed | Transition::Retry(_) => None,
     };
-    let outcome = outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now);
+    let mut outcome = outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now);
+    outcome.settlement.alert = given_up.and_then(|why| alert(lane, &delivery, &outcome, why));
     Settled { outcome, given_up }
 }
 
@@ -97,7 +99,9 @@ pub(super) fn expired(lane: &LaneConfig, delivery: &Delivery, now: Timestamp) ->
         sla_breach_time: breach(delivery, now),
         ..delivery.state.clone()
     };
-    Some(outcome(lane, delivery, None, state, reason, ChangeKind::Settled, now))
+    let mut outcome = outcome(lane, delivery, None, state, reason, ChangeKind::Settled, now);
+    outcome.settlement.alert = alert(lane, delivery, &outcome, DivertReason::Expired);
+    Some(outcome)
 }
 
 /// What becomes of a delivery that is given up: kept, unless its webhook wants what is
@@ -109,6 +113,17 @@ fn given_up(lane: &LaneConfig, reason: DivertReason) -> (DeliveryStatus, Option<
         return (DeliveryStatus::Dropped, None);
     }
     (DeliveryStatus::Diverted, Some(reason))
+}
+
+/// What the alert URL is sent of a delivery that was given up, where there is one.
+fn alert(
+    lane: &LaneConfig,
+    delivery: &Delivery,
+    outcome: &Outcome,
+    why: DivertReason,
+) -> Option<Alert> {
+    let event = &delivery.outgoing.event;
+    Alert::of_exhausted(&lane.tenant, &lane.webhook, event, &outcome.settlement.state, why)
 }
 
 /// When the SLA was broken: at the moment it ended, if that has passed.
@@ -136,6 +151,7 @@ fn outcome(
             attempt,
             state,
             divert_reason,
+            alert: None,
             kind,
             time,
         },

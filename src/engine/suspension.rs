@@ -29,7 +29,8 @@ pub(super) struct Judged {
     pub(super) start_time: Timestamp,
     /// The destination answered that it does not exist any more.
     pub(super) gone: bool,
-    pub(super) row: FailureRow,
+    /// Failures in a row; absent where a state event failed, which suspends nothing.
+    pub(super) row: Option<FailureRow>,
     /// Why the delivery was given up, where it was.
     pub(super) given_up: Option<DivertReason>,
 }
@@ -44,11 +45,14 @@ impl Dispatcher {
             if probe && suspension.cause != SuspensionCause::Operator {
                 self.probed(key, judged.success);
             }
-        } else if judged.gone {
+            return;
+        }
+        let Some(row) = &judged.row else { return };
+        if judged.gone {
             let message = "the destination answered 410 Gone".to_owned();
             self.suspend(key, SuspensionCause::Gone, message);
         } else if !judged.success
-            && let Some(why) = handling.and_then(|h| h.verdict(&judged.row, judged.given_up))
+            && let Some(why) = handling.and_then(|h| h.verdict(row, judged.given_up))
         {
             self.suspend(key, SuspensionCause::Failures, why);
         }

@@ -1,4 +1,4 @@
-//! Outgoing HTTP/1.1: one request to one receiver, and what came of it.
+//! Outgoing mail ([`Mailer`]), and outgoing HTTP/1.1: one request to one receiver, and what came of it.
 //!
 //! Who acts here: a delivery worker owns a [`Connection`] and sends one [`Request`] at a time with
 //! it. All connections share one [`HttpSender`], which resolves names, connects and speaks TLS. Its
@@ -25,6 +25,7 @@ mod addresses;
 mod connection;
 mod failure;
 mod http_sender;
+mod mail;
 mod message;
 mod open;
 mod stream;
@@ -34,5 +35,6 @@ pub use addresses::{Addresses, ForbiddenDestination, Resolver, SystemResolver};
 pub use connection::Connection;
 pub use failure::{Failure, FailureKind};
 pub use http_sender::{HttpSender, TlsSetupError};
+pub use mail::{Mailer, MailerError, SendError, is_mail_address};
 pub use message::{Answer, Limits, Request};
 pub use target::{Target, TargetError};

@@ -23,7 +23,7 @@ use crate::{
     },
     engine::{self, Clock, Engine, Pruner, Resealer},
     grpc, http,
-    sender::{Addresses, HttpSender, Resolver, SystemResolver},
+    sender::{Addresses, HttpSender, Mailer, Resolver, SystemResolver},
     service::{self, Services, scope::Caller},
     store::Store,
 };
@@ -78,16 +78,20 @@ impl Server {
             );
         }
         let sender = Arc::new(sender);
+        let mailer = mailer(&config)?;
+        let mail = mailer.is_some();
         let engine = Engine::start(engine::Parts {
             store: store.clone(),
             accepted,
             sender: Arc::clone(&sender),
+            mailer,
             clock: Arc::clone(&clock),
             limits: engine::Limits::default(),
             default_timeout: config.attempt_timeout,
         });
         let draining = CancellationToken::new();
-        let limits = service::Limits { tails: config.max_tails, tail_lag: config.max_tail_lag };
+        let limits =
+            service::Limits { tails: config.max_tails, tail_lag: config.max_tail_lag, mail };
         let services = Services::new(
             store.clone(),
             engine.clone(),
@@ -154,6 +158,14 @@ impl Server {
         // Calls that did not end in time are cut off.
         served.unwrap_or(Ok(()))
     }
+}
+
+fn mailer(config: &Config) -> Result<Option<Mailer>, String> {
+    let url = &config.smtp_url.0;
+    if url.is_empty() {
+        return Ok(None);
+    }
+    Mailer::new(url, &config.mail_from).map(Some).map_err(|e| format!("configuration: {e}"))
 }
 
 fn home_tenant() -> Result<TenantId, String> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{event_types, scope::Scope};
 use crate::{
@@ -182,7 +181,7 @@ impl Events {
             None => Vec::new(),
         };
         let event = Event {
-            event_id: draft.event_id.unwrap_or_else(|| new_event_id(ingest)),
+            event_id: draft.event_id.unwrap_or_else(|| EventId::new(ingest, rand::random())),
             event_name: draft.event_name,
             ref_id: draft.ref_id,
             request_id: draft.request_id,
@@ -247,14 +246,6 @@ impl Events {
             warnings: checked.warnings,
         })
     }
-}
-
-/// A time-ordered id (UUID version 7).
-pub(super) fn new_event_id(now: Timestamp) -> EventId {
-    let micros = u64::try_from(now.micros()).unwrap_or(0);
-    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
-    let nanos = u32::try_from(rest * 1_000).unwrap_or(0);
-    EventId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
 }
 
 impl Checked {

@@ -40,11 +40,14 @@ pub struct Limits {
     /// Changes that a live tail may lag behind before its client counts as slow.
     /// Default 10000.
     pub tail_lag: i64,
+    /// Whether a mail server is configured; without one no webhook can ask for mails.
+    /// Default no.
+    pub mail: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tails: 1_000, tail_lag: 10_000 }
+        Self { tails: 1_000, tail_lag: 10_000, mail: false }
     }
 }
 
@@ -77,7 +80,13 @@ impl Services {
         let tenants = Arc::new(Tenants::new(store.clone(), Arc::clone(&clock)));
         Self {
             scopes: Scopes::new(tenants),
-            webhooks: Webhooks::new(store.clone(), engine.clone(), sender, Arc::clone(&clock)),
+            webhooks: Webhooks::new(
+                store.clone(),
+                engine.clone(),
+                sender,
+                Arc::clone(&clock),
+                limits.mail,
+            ),
             event_types: EventTypes::new(store.clone(), Arc::clone(&clock)),
             events: Events::new(store.clone(), Arc::clone(&clock), draining.clone()),
             event_logs: EventLogs::new(store, engine, clock, limits, draining),

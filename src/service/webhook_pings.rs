@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     destinations,
-    events::new_event_id,
     scope::Scope,
     webhooks::{URL, Webhooks, check, complete, draft},
 };
@@ -13,6 +12,7 @@ use crate::{
         delivery::Attempt,
         error::{Faults, Result},
         event::Event,
+        id::EventId,
         json::check_payload,
         notification::{TEST_EVENT, TEST_HEADER, TEST_PAYLOAD, masked_headers},
         time::Timestamp,
@@ -72,7 +72,7 @@ impl Webhooks {
                 self.get(scope, &id).await?
             }
             Tested::Definition(mut spec) => {
-                let target = check(&spec, now, &mut faults);
+                let target = check(&spec, now, self.mail, &mut faults);
                 destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
                 faults.check()?;
                 complete(&mut spec, now);
@@ -93,7 +93,7 @@ impl Webhooks {
 
 fn ping_event(payload: &str, now: Timestamp) -> Event {
     Event {
-        event_id: new_event_id(now),
+        event_id: EventId::new(now, rand::random()),
         event_name: TEST_EVENT.to_owned(),
         ref_id: String::new(),
         request_id: String::new(),

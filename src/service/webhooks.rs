@@ -18,7 +18,7 @@ use crate::{
         webhook::{Webhook, WebhookSpec},
     },
     engine::{Clock, Engine},
-    sender::{HttpSender, Target},
+    sender::{HttpSender, Target, is_mail_address},
     store::{NewWebhook, Store},
 };
 
@@ -29,6 +29,7 @@ pub use super::{
 
 /// Where requests name the destination.
 pub(super) const URL: &str = "webhook.destination.http.url";
+const ALERT_URL: &str = "webhook.failure_handling.alert_url";
 /// How often a change is tried again when others change the same webhook.
 pub(super) const CHANGE_TRIES: usize = 8;
 
@@ -39,6 +40,8 @@ pub struct Webhooks {
     pub(super) engine: Engine,
     pub(super) sender: Arc<HttpSender>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether e-mails can be sent.
+    pub(super) mail: bool,
 }
 
 /// A webhook to be made.
@@ -109,8 +112,9 @@ impl Webhooks {
         engine: Engine,
         sender: Arc<HttpSender>,
         clock: Arc<dyn Clock>,
+        mail: bool,
     ) -> Self {
-        Self { store, engine, sender, clock }
+        Self { store, engine, sender, clock, mail }
     }
 
     /// Makes a webhook.
@@ -123,7 +127,7 @@ impl Webhooks {
         let CreateWebhook { spec, mut faults, idempotency_key, validate_only } = request;
         let call = Call::new("CreateWebhook", &idempotency_key, &spec, &mut faults);
         let now = self.clock.now();
-        let target = check(&spec, now, &mut faults);
+        let target = check(&spec, now, self.mail, &mut faults);
         if let Some(call) = &call
             && faults.is_empty()
             && let Some(webhook) = call.answered::<Webhook>(&self.store, scope, now).await?
@@ -132,6 +136,7 @@ impl Webhooks {
         }
         // Not for a repeated call: its answer does not depend on what a name resolves to by now.
         destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
+        destinations::check(&self.sender, ALERT_URL, alerts(&spec).as_ref(), &mut faults).await;
         faults.check()?;
         if validate_only {
             self.refuse_taken_name(scope, &spec, None).await?;
@@ -242,10 +247,12 @@ impl Webhooks {
             let mut faults = Faults::default();
             let now = self.clock.now();
             let spec = (request.change)(&current.spec, &mut faults);
-            let target = check(&spec, now, &mut faults);
+            let target = check(&spec, now, self.mail, &mut faults);
             // One that leads elsewhere by now can still be stopped or given another name.
             let target = target.filter(|_| spec.destination.url != current.spec.destination.url);
             destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
+            let target = alerts(&spec).filter(|_| alert_url(&spec) != alert_url(&current.spec));
+            destinations::check(&self.sender, ALERT_URL, target.as_ref(), &mut faults).await;
             faults.check()?;
             let mut next = Webhook { spec, ..(*current).clone() };
             if next.spec == current.spec {
@@ -323,12 +330,43 @@ pub(super) fn complete(spec: &mut WebhookSpec, now: Timestamp) {
 }
 
 /// What can be said of a definition by itself. Gives the target, where the URL is one.
-pub(super) fn check(spec: &WebhookSpec, now: Timestamp, faults: &mut Faults) -> Option<Target> {
+pub(super) fn check(
+    spec: &WebhookSpec,
+    now: Timestamp,
+    mail: bool,
+    faults: &mut Faults,
+) -> Option<Target> {
     spec.check(faults);
     if let Some(signing) = &spec.signing {
         signing.check_times(now, faults);
     }
+    if let Some(handling) = &spec.failure_handling {
+        destinations::parse(ALERT_URL, &handling.alert_url, faults);
+        check_emails(&handling.notify_emails, mail, faults);
+    }
     destinations::parse(URL, &spec.destination.url, faults)
+}
+
+/// Where alerts go; what cannot be read is told by [`check`].
+fn alerts(spec: &WebhookSpec) -> Option<Target> {
+    Target::parse(alert_url(spec)).ok()
+}
+
+fn alert_url(spec: &WebhookSpec) -> &str {
+    spec.failure_handling.as_ref().map_or("", |handling| &handling.alert_url)
+}
+
+fn check_emails(emails: &[String], mail: bool, faults: &mut Faults) {
+    let at = "webhook.failure_handling.notify_emails";
+    if !mail && !emails.is_empty() {
+        let message = "needs a mail server: configure smtp_url and mail_from";
+        faults.add(at, Reason::FeatureNotAvailable, message);
+    }
+    for (i, email) in emails.iter().enumerate().take(limits::NOTIFY_EMAILS) {
+        if !is_mail_address(email) {
+            faults.invalid(format!("{at}[{i}]"), "must be an e-mail address");
+        }
+    }
 }
 
 pub(super) fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 //! commits, readers beside it. Every function takes the tenant or a key that was
 //! found through it; row models do not leave.
 
+mod announcements;
 mod breach;
 mod bulk;
 mod config;
@@ -15,6 +16,7 @@ mod journal;
 mod lanes;
 mod log;
 mod migration;
+mod notices;
 mod requeue;
 mod retention;
 mod rows;
@@ -40,6 +42,7 @@ pub use self::{
     journal::{JournalBounds, JournalPage},
     lanes::{LaneBacklog, StoredDelivery},
     log::{LogCursor, LogRange, LogScan},
+    notices::Notice,
     requeue::Requeued,
     retention::Pruned,
     secrets::{ResealCursor, SecretKeys},

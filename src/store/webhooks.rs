@@ -4,7 +4,7 @@ use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
 use super::{
-    Store, WriteTx, config,
+    Store, WriteTx, announcements, config,
     failure::{Failure, is_duplicate},
     rows::Row,
     secrets::{Place, SecretKeys},
@@ -14,6 +14,7 @@ use crate::domain::{
     error::{Error, Reason, Result},
     id::{TenantKey, WebhookId, WebhookKey},
     notification::masked_headers,
+    state_change::{self, StateChange},
     webhook::{Webhook, WebhookSpec},
 };
 
@@ -85,8 +86,8 @@ impl Store {
             None => return Err(super::failure::corrupt("tenant: it has no row").into()),
         };
         let sql = "INSERT INTO webhooks (tenant_key, webhook_id, number, name, consumer_group_id,
-                   spec, holds, attribution, version, config_version)
-                   VALUES ($1, $2, $3, $4, $5, $6, '[]', $7, 1, $8) RETURNING webhook_key";
+                   spec, hears_states, holds, attribution, version, config_version)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', $8, 1, $9) RETURNING webhook_key";
         let values = [
             tenant.0.into(),
             new.webhook_id.to_string().into(),
@@ -94,6 +95,7 @@ impl Store {
             new.spec.name.as_str().into(),
             new.consumer_group_id.into(),
             self.sealed_spec(tenant, new.webhook_id, &new.spec)?,
+            state_change::is_heard_by(&new.spec).into(),
             json(&new.attribution)?,
             config_version.into(),
         ];
@@ -147,14 +149,16 @@ impl Store {
         mut after: Webhook,
     ) -> std::result::Result<Webhook, Failure> {
         after.version = before.version + 1;
-        let tx = self.begin().await?;
+        let mut tx = self.begin().await?;
         let config_version = config::raise(&tx, before.tenant_key).await?;
-        let sql = "UPDATE webhooks SET name = $1, spec = $2, suspension = $3, holds = $4,
-                   attribution = $5, version = $6, config_version = $7, delete_time = $8
-                   WHERE webhook_key = $9 AND version = $10 AND delete_time IS NULL";
+        let sql = "UPDATE webhooks SET name = $1, spec = $2, hears_states = $3, suspension = $4,
+                   holds = $5, attribution = $6, version = $7, config_version = $8,
+                   delete_time = $9
+                   WHERE webhook_key = $10 AND version = $11 AND delete_time IS NULL";
         let values = [
             after.spec.name.as_str().into(),
             self.sealed_spec(before.tenant_key, before.webhook_id, &after.spec)?,
+            state_change::is_heard_by(&after.spec).into(),
             match &after.suspension {
                 Some(suspension) => json(suspension)?,
                 None => None::<String>.into(),
@@ -174,6 +178,9 @@ impl Store {
         }
         if masked_headers(&before.spec) != masked_headers(&after.spec) {
             keep_headers(&tx, &after).await?;
+        }
+        if let Some(change) = StateChange::between(before, &after) {
+            announcements::write(&mut tx, &self.secret_keys, &change, before.tenant_key).await?;
         }
         tx.commit().await?;
         Ok(after)

@@ -38,13 +38,10 @@ fn asking() -> Vec<(&'static str, Webhook)> {
         set(&mut asking);
         cases.push((field, asking));
     };
+    // Without a mail server.
     ask("failure_handling.notify_emails", &|w| {
         let notify_emails = vec!["a@example.com".into()];
         w.failure_handling = Some(FailureHandling { notify_emails, ..Default::default() });
-    });
-    ask("failure_handling.alert_url", &|w| {
-        let alert_url = "http://127.0.0.1/".into();
-        w.failure_handling = Some(FailureHandling { alert_url, ..Default::default() });
     });
     ask("destination.queue", &|w| {
         let kind = Some(Kind::Queue(QueueDestination::default()));

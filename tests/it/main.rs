@@ -36,6 +36,7 @@ mod signature_secrets;
 mod signatures;
 mod sla;
 mod sonar;
+mod state_changes;
 mod store;
 mod support;
 mod tail;

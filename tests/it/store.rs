@@ -102,6 +102,7 @@ impl Fixture {
                 end_time: Some(NOW),
                 ..DeliveryState::ACCEPTED
             },
+            alert: None,
             divert_reason: Some(DivertReason::Expired),
             kind: ChangeKind::Settled,
             time: NOW,

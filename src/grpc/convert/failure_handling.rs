@@ -24,13 +24,6 @@ pub(crate) fn read_failure_handling(
     } = handling;
     let at = |field: &str| format!("{AT}.{field}");
     value::check_not_negative(*suspend_after_failures, &at("suspend_after_failures"), faults);
-    for (field, asked) in
-        [("notify_emails", !notify_emails.is_empty()), ("alert_url", !alert_url.is_empty())]
-    {
-        if asked {
-            faults.unavailable(at(field));
-        }
-    }
     FailureHandling {
         suspend_after_failures: (*suspend_after_failures).try_into().unwrap_or(0),
         min_failing_time: time::read_duration(
@@ -42,6 +35,8 @@ pub(crate) fn read_failure_handling(
         suspend_on_exhausted: *suspend_on_exhausted,
         resume_after: time::read_duration(resume_after.as_ref(), &at("resume_after"), faults),
         drop_exhausted: *drop_exhausted,
+        notify_emails: notify_emails.clone(),
+        alert_url: alert_url.clone(),
     }
 }
 
@@ -53,6 +48,8 @@ pub(crate) fn show_failure_handling(handling: &FailureHandling) -> proto::Failur
         suspend_on_exhausted,
         resume_after,
         drop_exhausted,
+        notify_emails,
+        alert_url,
     } = handling;
     proto::FailureHandling {
         suspend_after_failures: value::show_count(*suspend_after_failures),
@@ -61,7 +58,7 @@ pub(crate) fn show_failure_handling(handling: &FailureHandling) -> proto::Failur
         suspend_on_exhausted: *suspend_on_exhausted,
         resume_after: resume_after.map(time::show_duration),
         drop_exhausted: *drop_exhausted,
-        notify_emails: Vec::new(),
-        alert_url: String::new(),
+        notify_emails: notify_emails.clone(),
+        alert_url: alert_url.clone(),
     }
 }

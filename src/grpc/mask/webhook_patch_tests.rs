@@ -218,21 +218,29 @@ fn what_is_not_available_is_refused_where_it_is_asked_for_only() {
     ] {
         assert_eq!(good(Webhook::default(), &[harmless]), stored(), "{harmless}");
     }
-    let failure_handling =
-        Some(FailureHandling { alert_url: "http://a/".into(), ..Default::default() });
-    let alerted = Webhook { failure_handling, ..Default::default() };
-    let at = "webhook.failure_handling.alert_url".to_owned();
-    let refused = [(at, Reason::FeatureNotAvailable)];
-    for paths in [&["failure_handling"][..], &["failure_handling.alert_url"], &[]] {
-        assert_eq!(update(alerted.clone(), paths).1, refused, "{paths:?}");
-    }
-
     let kind = Some(Kind::Queue(QueueDestination { uri: "nats:".into(), ..Default::default() }));
     let queue = Webhook { destination: Some(Destination { kind }), ..Default::default() };
     let refused = [("webhook.destination.queue".to_owned(), Reason::FeatureNotAvailable)];
     for paths in [&["destination"][..], &["destination.queue"], &["destination.queue.uri"], &[]] {
         assert_eq!(update(queue.clone(), paths).1, refused, "{paths:?}");
     }
+}
+
+#[test]
+fn who_is_told_is_changed_and_cleared_by_masks() {
+    let told = FailureHandling {
+        notify_emails: vec!["a@example.com".into()],
+        alert_url: "http://a/".into(),
+        suspend_after_failures: 3,
+        ..Default::default()
+    };
+    let given = |handling| Webhook { failure_handling: Some(handling), ..Default::default() };
+    let spec = good(given(told.clone()), &["failure_handling.alert_url"]);
+    let handling = spec.failure_handling.expect("failure handling");
+    assert_eq!((handling.alert_url.as_str(), handling.suspend_after_failures), ("http://a/", 0));
+    let spec = good(given(told), &["failure_handling"]);
+    let handling = spec.failure_handling.expect("failure handling");
+    assert_eq!(handling.notify_emails, ["a@example.com"]);
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             name TEXT NOT NULL,
             consumer_group_id {uuid} NOT NULL,
             spec TEXT NOT NULL,
+            hears_states BOOLEAN NOT NULL,
             suspension TEXT,
             holds TEXT NOT NULL,
             attribution TEXT NOT NULL,
@@ -76,6 +77,10 @@ fn statements(d: &Dialect) -> Vec<String> {
             UNIQUE (tenant_key, number)
         )"
         ),
+        // Those whose event names cover what is told of other webhooks' states.
+        "CREATE INDEX webhooks_hearing ON webhooks (tenant_key)
+            WHERE hears_states AND delete_time IS NULL"
+            .to_owned(),
         "CREATE UNIQUE INDEX webhooks_name ON webhooks (tenant_key, name)
             WHERE delete_time IS NULL"
             .to_owned(),
@@ -215,6 +220,23 @@ fn statements(d: &Dialect) -> Vec<String> {
             PRIMARY KEY (event_key, webhook_key, attempt_number)
         ) {clustered}"
         ),
+        // What is still to be sent to people: e-mails (kind 1), which are tried again at
+        // due_time, and alerts (kind 2), which are sent once.
+        format!(
+            "CREATE TABLE notices (
+            notice_key {serial},
+            webhook_key BIGINT NOT NULL,
+            kind SMALLINT NOT NULL CHECK (kind IN (1, 2)),
+            target TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            content TEXT NOT NULL,
+            create_time BIGINT NOT NULL,
+            due_time BIGINT NOT NULL,
+            attempt_count INTEGER NOT NULL DEFAULT 0
+        )"
+        ),
+        "CREATE INDEX notices_mail ON notices (due_time, notice_key) WHERE kind = 1".to_owned(),
+        "CREATE INDEX notices_alert ON notices (webhook_key, notice_key) WHERE kind = 2".to_owned(),
         // Append-only: each change of a delivery, with the delivery as it was then.
         format!(
             "CREATE TABLE journal (

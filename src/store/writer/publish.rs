@@ -111,15 +111,30 @@ pub(super) async fn apply(
         fresh.push(tx.head(unit.tenant_key).await?.config_version == unit.config_version);
     }
     let writing = || units.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(unit, _)| unit);
-    let count: usize = writing().map(|unit| unit.events.len()).sum();
+    let events = writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
+    let mut new = insert(tx, &events.collect::<Vec<_>>()).await?.into_iter();
+    let mut outcomes = Vec::with_capacity(units.len());
+    for (unit, fresh) in units.iter().zip(&fresh) {
+        outcomes.push(if *fresh {
+            Published::Stored(new.by_ref().take(unit.events.len()).collect())
+        } else {
+            Published::StaleConfig
+        });
+    }
+    Ok(outcomes)
+}
 
+/// Writes events and their deliveries; says of each event whether it is new.
+pub(super) async fn insert(
+    tx: &mut WriteTx,
+    events: &[(TenantKey, &NewEvent)],
+) -> Result<Vec<bool>, Failure> {
+    let count = events.len();
     let first_key = tx.state.next_event_key;
     tx.state.next_event_key += count as i64;
     let mut values = Vec::with_capacity(count * 12);
-    let events =
-        || writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
-    for (key, (tenant, new)) in (first_key..).zip(events()) {
-        push_event(&mut values, key, tenant, &new.event);
+    for (key, (tenant, new)) in (first_key..).zip(events) {
+        push_event(&mut values, key, *tenant, &new.event);
     }
     let inserted = INSERT_EVENTS.run(tx.sql(), values).await?;
     // An event whose id was there before is skipped by the database. That is rare,
@@ -130,20 +145,9 @@ pub(super) async fn apply(
         Some(stored_keys(tx, first_key, count).await?)
     };
     let is_new = |key: i64| stored.as_ref().is_none_or(|keys| keys.contains(&key));
-
-    insert_deliveries(tx, (first_key..).zip(events()).filter(|(key, _)| is_new(*key)).collect())
-        .await?;
-
-    let mut keys = first_key..;
-    let mut outcomes = Vec::with_capacity(units.len());
-    for (unit, fresh) in units.iter().zip(fresh) {
-        outcomes.push(if fresh {
-            Published::Stored(keys.by_ref().take(unit.events.len()).map(is_new).collect())
-        } else {
-            Published::StaleConfig
-        });
-    }
-    Ok(outcomes)
+    let new = (first_key..).zip(events.iter().copied()).filter(|(key, _)| is_new(*key));
+    insert_deliveries(tx, new.collect()).await?;
+    Ok((first_key..).take(count).map(is_new).collect())
 }
 
 async fn stored_keys(tx: &WriteTx, first: i64, count: usize) -> Result<HashSet<i64>, Failure> {

@@ -7,12 +7,13 @@ use tokio::sync::oneshot;
 use super::transaction::{Entry, WriteTx};
 use crate::{
     domain::{
+        alert::Alert,
         delivery::{Attempt, AttemptOutcome, ChangeKind, DeliveryState, DivertReason},
         error::Error,
         id::{EventKey, TenantKey, WebhookKey},
         time::{Timestamp, micros},
     },
-    store::{bulk::Bulk, failure::Failure},
+    store::{bulk::Bulk, failure::Failure, notices},
 };
 
 /// What became of a delivery: after an attempt, or without one where it was given up.
@@ -33,6 +34,8 @@ pub struct Settlement {
     pub state: DeliveryState,
     /// Why it was diverted, where it was.
     pub divert_reason: Option<DivertReason>,
+    /// What its webhook's alert URL is sent, where it is exhausted.
+    pub alert: Option<Alert>,
     /// What the journal says happened.
     pub kind: ChangeKind,
     /// When it is recorded.
@@ -77,6 +80,11 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
     let values: Vec<Value> = attempts.flat_map(|(s, attempt)| attempt_values(s, attempt)).collect();
     if !values.is_empty() {
         INSERT_ATTEMPTS.run(tx.sql(), values).await?;
+    }
+    for s in &all {
+        if let Some(alert) = &s.alert {
+            notices::insert_alert(tx, s.webhook_key, alert, s.time).await?;
+        }
     }
     all.sort_by_key(|settlement| settlement.tenant_key);
     for of_tenant in all.chunk_by(|a, b| a.tenant_key == b.tenant_key) {

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
-use super::publish::Arrival;
+use super::publish::{self, Arrival, NewEvent};
 use crate::{
     domain::{
         delivery::{ChangeKind, DeliveryState},
@@ -194,6 +194,16 @@ impl WriteTx {
         }
         INSERT_ACCEPTED.run(&self.tx, values).await?;
         Ok(first)
+    }
+
+    /// Writes an event of the service's own with its deliveries, which are handed to the
+    /// engine after the commit like any others.
+    pub(in crate::store) async fn publish(
+        &mut self,
+        tenant: TenantKey,
+        event: &NewEvent,
+    ) -> Result<(), Failure> {
+        publish::insert(self, &[(tenant, event)]).await.map(drop)
     }
 
     /// Ends the transaction. Once this returns `Ok`, everything is synced to disk,

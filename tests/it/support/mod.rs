@@ -12,4 +12,5 @@ pub(crate) mod refusal;
 mod reply;
 pub(crate) mod sending;
 pub(crate) mod server;
+pub(crate) mod smtp;
 pub(crate) mod tailing;

@@ -29,6 +29,20 @@ impl ServerProcess {
         Self::spawn(database, "127.0.0.1:0", "").await
     }
 
+    /// Starts a server with a mail server, that aborts itself at a fail point, if any.
+    pub(crate) async fn with_mail(database: &Path, smtp_url: &str, fail_point: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.env("TIDINGS_SMTP_URL", smtp_url).env("TIDINGS_MAIL_FROM", "tidings@example.com");
+        Self::run(command, database, "127.0.0.1:0", fail_point).await
+    }
+
+    /// Waits until it has aborted itself.
+    pub(crate) async fn wait_for_abort(&mut self) {
+        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let status = status.expect("it aborts in time").expect("a status");
+        assert!(!status.success(), "it ended well instead of aborting: {status}");
+    }
+
     /// Starts a server that aborts itself at a fail point.
     pub(crate) async fn with_fail_point(database: &Path, fail_point: &str) -> Self {
         Self::spawn(database, "127.0.0.1:0", fail_point).await
@@ -81,9 +95,7 @@ impl ServerProcess {
 
     /// Waits until it has aborted itself, and starts another one without fail points.
     pub(crate) async fn wait_for_abort_and_restart(&mut self) {
-        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
-        let status = status.expect("it aborts in time").expect("a status");
-        assert!(!status.success(), "it ended well instead of aborting: {status}");
+        self.wait_for_abort().await;
         *self = Self::spawn(&self.database, &self.address.to_string(), "").await;
     }
 
