@@ -31,7 +31,7 @@ encrypts, all decrypt. Without it secrets are stored in clear.";
 enum Command {
     /// Serve. The first line on standard output is `listening on HOST:PORT`.
     #[command(after_help = SECRET_KEY)]
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Show the main job, end to end, in one process.
     Demo {
         /// End at once instead of staying up; 0 only if all went well.
