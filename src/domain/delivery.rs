@@ -34,6 +34,8 @@ macro_rules! numbered {
     };
 }
 
+pub(super) use numbered;
+
 numbered! {
     /// Where a delivery stands.
     DeliveryStatus {

@@ -18,6 +18,8 @@ pub enum Reason {
     WebhookNotFound,
     EventMetadataNotFound,
     EventNotFound,
+    DivertedEventNotFound,
+    JobNotFound,
     EtagMismatch,
     IdempotencyKeyReused,
     WebhookStateConflict,

@@ -88,6 +88,10 @@ pub const DEFAULT_PAGE: usize = 50;
 pub const MAX_PAGE: usize = 1_000;
 /// Values of one list in a filter.
 pub const FILTER_VALUES: usize = 1_000;
+/// Diverted events that a selector names.
+pub const DIVERTED_IDS: usize = 1_000;
+/// Jobs of one tenant that run at once.
+pub const RUNNING_JOBS: usize = 100;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_SPAN: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a destination's answer that are kept.

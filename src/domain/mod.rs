@@ -9,6 +9,7 @@ pub mod alert;
 pub mod body;
 pub mod catalogue;
 pub mod delivery;
+pub mod diverted;
 pub mod enrichment;
 pub mod error;
 pub mod event;

@@ -59,6 +59,8 @@ pub(super) struct Delivery {
     pub(super) sla_due_time: Option<Timestamp>,
     /// The deliveries that it waits for.
     pub(super) order: Option<OrderKey>,
+    /// When it was replayed, where it was.
+    pub(super) requeue_time: Option<Timestamp>,
 }
 
 impl Delivery {
@@ -70,6 +72,7 @@ impl Delivery {
             state: DeliveryState::ACCEPTED,
             sla_due_time: new.target.sla_due_time,
             order: new.target.order,
+            requeue_time: None,
         }
     }
 
@@ -81,7 +84,13 @@ impl Delivery {
             state: stored.state,
             sla_due_time: stored.sla_due_time,
             order: stored.order,
+            requeue_time: stored.requeue_time,
         }
+    }
+
+    /// From when its age counts: a replayed one begins anew.
+    pub(super) fn age_from(&self) -> Timestamp {
+        self.requeue_time.unwrap_or(self.outgoing.event.ingest_time)
     }
 
     /// What it costs in memory, roughly.

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     domain::{
+        actor::Actor,
         delivery::{Attempt, AttemptOutcome},
         error::Result,
         id::{EventKey, TenantId, WebhookKey},
@@ -56,6 +57,7 @@ pub(super) enum Input {
     Retry {
         lane: WebhookKey,
         event: EventKey,
+        by: Actor,
         reply: oneshot::Sender<Result<Requeued>>,
     },
     /// A change by hand is done; nothing was changed where that failed.
@@ -183,7 +185,7 @@ impl Dispatcher {
             Input::Finished(finished) => self.finish(finished),
             Input::Recorded(recorded) => self.recorded(recorded),
             Input::Loaded(loaded) => self.loaded(loaded),
-            Input::Retry { lane, event, reply } => self.retry(lane, event, reply),
+            Input::Retry { lane, event, by, reply } => self.retry(lane, event, by, reply),
             Input::Requeued { lane, event, requeued } => self.requeued(lane, event, requeued),
             Input::Diverted { lane, result } => self.diverted(lane, result),
             Input::Ping(asked) => self.ping(asked),

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::dispatcher::{Dispatcher, Input};
 use crate::{
     domain::{
+        actor::Actor,
         error::{Error, Reason, Result},
         id::{EventKey, WebhookKey},
     },
@@ -61,6 +62,7 @@ impl Dispatcher {
         &mut self,
         key: WebhookKey,
         event: EventKey,
+        by: Actor,
         reply: oneshot::Sender<Result<Requeued>>,
     ) {
         // A caller that went away meanwhile misses the answer.
@@ -80,7 +82,7 @@ impl Dispatcher {
                 let (store, inputs) = (self.store.clone(), self.inputs.clone());
                 let now = self.clock.now();
                 self.tasks.spawn(async move {
-                    let result = store.requeue(tenant, event, key, now).await;
+                    let result = store.requeue(tenant, event, key, &by, now).await;
                     let requeued = result.as_ref().ok().cloned();
                     let _ = inputs.send(Input::Requeued { lane: key, event, requeued });
                     let _ = reply.send(result);

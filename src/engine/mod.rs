@@ -13,6 +13,7 @@ mod clock;
 mod delivery;
 mod dispatcher;
 mod housekeeping;
+mod jobs;
 mod lane;
 mod lane_config;
 mod loader;
@@ -31,7 +32,7 @@ mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     alerts::Alerts,
@@ -40,9 +41,10 @@ use self::{
     ping::AskedPing,
     tasks::Tasks,
 };
-pub use self::{clock::Clock, ping::Ping, pruner::Pruner, resealer::Resealer};
+pub use self::{clock::Clock, jobs::JobRunner, ping::Ping, pruner::Pruner, resealer::Resealer};
 use crate::{
     domain::{
+        actor::Actor,
         delivery::Attempt,
         error::{Error, Result},
         id::{EventKey, TenantId, WebhookKey},
@@ -101,6 +103,7 @@ pub struct Parts {
 pub struct Engine {
     inputs: mpsc::UnboundedSender<Input>,
     tasks: Tasks,
+    job_made: Arc<Notify>,
 }
 
 impl Engine {
@@ -113,7 +116,7 @@ impl Engine {
         tasks.spawn(Alerts::new(store, Arc::clone(&parts.sender), clock).run());
         let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone());
         tasks.spawn(dispatcher.run(queue));
-        Self { inputs, tasks }
+        Self { inputs, tasks, job_made: Arc::default() }
     }
 
     /// Tells the lane of a webhook how the webhook is now: made, changed, suspended,
@@ -129,9 +132,9 @@ impl Engine {
     ///
     /// `WEBHOOK_STATE_CONFLICT` while one is running, `EVENT_LOG_NOT_FOUND`,
     /// `OVERLOADED` right after the start, `STORE_UNAVAILABLE`.
-    pub async fn retry(&self, lane: WebhookKey, event: EventKey) -> Result<Requeued> {
+    pub async fn retry(&self, lane: WebhookKey, event: EventKey, by: Actor) -> Result<Requeued> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.inputs.send(Input::Retry { lane, event, reply });
+        let _ = self.inputs.send(Input::Retry { lane, event, by, reply });
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
     }
 
@@ -146,6 +149,11 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let _ = self.inputs.send(Input::Ping(AskedPing { ping, reply }));
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Says that there may be a new job.
+    pub fn job_made(&self) {
+        self.job_made.notify_one();
     }
 
     /// Starts no more attempts and returns once those in flight are recorded, or

@@ -166,6 +166,7 @@ fn delivery(event: Arc<Event>) -> Delivery {
         outgoing: Outgoing::new(event),
         state: DeliveryState::ACCEPTED,
         sla_due_time: None,
+        requeue_time: None,
         order: None,
     }
 }

@@ -32,12 +32,16 @@ impl Pruner {
     ///
     /// `STORE_UNAVAILABLE`; what was deleted until then stays deleted.
     pub async fn run_once(&self) -> Result<(u64, u64)> {
-        let cutoff = self.clock.now().minus(self.retention);
+        let now = self.clock.now();
+        let cutoff = now.minus(self.retention);
         let (mut entries, mut events) = (0, 0);
         for (tenant, _) in self.store.tenants().await? {
+            while self.store.prune_jobs(tenant, cutoff, BATCH).await? == BATCH as u64 {
+                tokio::time::sleep(PACE).await;
+            }
             let mut from = None;
             loop {
-                let pruned = self.store.prune(tenant, cutoff, from, BATCH).await?;
+                let pruned = self.store.prune(tenant, (cutoff, now), from, BATCH).await?;
                 entries += pruned.entries;
                 events += pruned.events;
                 from = pruned.next;

@@ -29,7 +29,7 @@ pub(super) fn after_attempt(
 ) -> Settled {
     let ending =
         Ending { outcome: attempt.summary.outcome, http_status: attempt.summary.http_status };
-    let age = lane.webhook.age(delivery.outgoing.event.ingest_time, now);
+    let age = lane.webhook.age(delivery.age_from(), now);
     let transition = if delivery.state.status == DeliveryStatus::Succeeded {
         // One more attempt, asked for by hand, of what was delivered already.
         Transition::Succeed
@@ -87,7 +87,7 @@ pub(super) fn after_attempt(
 
 /// What becomes of a delivery that is too old to be attempted; `None` where it is not.
 pub(super) fn expired(lane: &LaneConfig, delivery: &Delivery, now: Timestamp) -> Option<Outcome> {
-    let age = lane.webhook.age(delivery.outgoing.event.ingest_time, now);
+    let age = lane.webhook.age(delivery.age_from(), now);
     // What is asked for by hand has a time of its own and is done at any age.
     if age <= lane.policy.max_age() || delivery.state.due_time.is_some() {
         return None;

@@ -5,6 +5,7 @@
 //! errors that tonic itself makes get their details in `fault_details`.
 
 mod convert;
+mod diverted_events;
 mod drain;
 mod event_logs;
 mod event_types;

@@ -15,6 +15,7 @@ use tower::util::MapResponseLayer;
 use super::{
     DESCRIPTOR, Handlers, drain, fault_details,
     proto::{
+        diverted_event_service_server::DivertedEventServiceServer,
         event_log_service_server::EventLogServiceServer,
         event_metadata_service_server::EventMetadataServiceServer,
         event_service_server::EventServiceServer, webhook_service_server::WebhookServiceServer,
@@ -24,11 +25,12 @@ use super::{
 use crate::domain::limits;
 
 /// The services of the contract that are mounted, and so shown by reflection.
-pub const MOUNTED: [&str; 4] = [
+pub const MOUNTED: [&str; 5] = [
     <WebhookServiceServer<Handlers> as NamedService>::NAME,
     <EventServiceServer<Handlers> as NamedService>::NAME,
     <EventLogServiceServer<Handlers> as NamedService>::NAME,
     <EventMetadataServiceServer<Handlers> as NamedService>::NAME,
+    <DivertedEventServiceServer<Handlers> as NamedService>::NAME,
 ];
 
 /// What a client needs beside them: health, and reflection in the version that
@@ -67,6 +69,7 @@ pub fn routes(
         .add_service(server!(EventServiceServer, &services))
         .add_service(server!(EventLogServiceServer, &services))
         .add_service(server!(EventMetadataServiceServer, &services))
+        .add_service(server!(DivertedEventServiceServer, &services))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

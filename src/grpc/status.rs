@@ -137,6 +137,8 @@ fn classify(reason: Reason) -> (Code, ErrorReason) {
         Reason::WebhookNotFound => (C::NotFound, E::WebhookNotFound),
         Reason::EventMetadataNotFound => (C::NotFound, E::EventMetadataNotFound),
         Reason::EventNotFound => (C::NotFound, E::EventNotFound),
+        Reason::DivertedEventNotFound => (C::NotFound, E::DivertedEventNotFound),
+        Reason::JobNotFound => (C::NotFound, E::JobNotFound),
         Reason::EtagMismatch => (C::Aborted, E::EtagMismatch),
         Reason::IdempotencyKeyReused => (C::AlreadyExists, E::IdempotencyKeyReused),
         Reason::WebhookStateConflict => (C::FailedPrecondition, E::WebhookStateConflict),

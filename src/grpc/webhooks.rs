@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     convert::{
+        diverted_event::show_job,
         event_log::show_attempt,
         time::read_duration,
         value,
@@ -143,15 +144,14 @@ impl WebhookService for Handlers {
     ) -> Result<Response<proto::UnsuspendWebhookResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let scope = self.scope(&metadata, &request.tenant_id).await?;
-        let mut faults = Faults::default();
-        note_named(&mut faults, "webhook_id", &request.webhook_id);
-        if request.replay_diverted {
-            faults.unavailable("replay_diverted");
-        }
-        faults.check()?;
-        let webhook = self.services.webhooks.unsuspend(&scope, &request.webhook_id).await?;
-        let webhook = shown(&webhook, &scope);
-        Ok(Response::new(proto::UnsuspendWebhookResponse { webhook, replay_job: None }))
+        let proto::UnsuspendWebhookRequest { tenant_id: _, webhook_id, replay_diverted } = request;
+        check_named("webhook_id", &webhook_id)?;
+        let webhooks = &self.services.webhooks;
+        let (webhook, job) = webhooks.unsuspend(&scope, &webhook_id, replay_diverted).await?;
+        Ok(Response::new(proto::UnsuspendWebhookResponse {
+            webhook: shown(&webhook, &scope),
+            replay_job: job.map(|job| show_job(&job, &scope.tenant_id)),
+        }))
     }
 
     async fn rotate_webhook_secret(

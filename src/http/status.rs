@@ -22,7 +22,9 @@ pub(super) fn of(reason: Reason) -> StatusCode {
         Reason::WebhookNotFound
         | Reason::EventMetadataNotFound
         | Reason::EventNotFound
-        | Reason::EventLogNotFound => StatusCode::NOT_FOUND,
+        | Reason::EventLogNotFound
+        | Reason::DivertedEventNotFound
+        | Reason::JobNotFound => StatusCode::NOT_FOUND,
         Reason::WebhookNameTaken
         | Reason::IdempotencyKeyReused
         | Reason::WebhookStateConflict

@@ -21,7 +21,7 @@ use crate::{
         address::AddressGuard,
         id::{TenantId, WebhookKey},
     },
-    engine::{self, Clock, Engine, Pruner, Resealer},
+    engine::{self, Clock, Engine, JobRunner, Pruner, Resealer},
     grpc, http,
     sender::{Addresses, HttpSender, Mailer, Resolver, SystemResolver},
     service::{self, Services, scope::Caller},
@@ -90,8 +90,12 @@ impl Server {
             default_timeout: config.attempt_timeout,
         });
         let draining = CancellationToken::new();
-        let limits =
-            service::Limits { tails: config.max_tails, tail_lag: config.max_tail_lag, mail };
+        let limits = service::Limits {
+            tails: config.max_tails,
+            tail_lag: config.max_tail_lag,
+            mail,
+            retention: config.retention,
+        };
         let services = Services::new(
             store.clone(),
             engine.clone(),
@@ -119,6 +123,8 @@ impl Server {
         tracing::info!(%address, database = config.database, dev = config.dev, "serving");
         let lanes = tokio::spawn(take_up_lanes(store.clone(), engine.clone()));
         let resealer = tokio::spawn(Resealer::new(store.clone()).run());
+        let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));
+        let jobs = tokio::spawn(jobs.run());
         let pruner = Pruner::new(store, clock, config.retention);
         let pruner = tokio::spawn(pruner.run());
 
@@ -146,7 +152,7 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        for background in [lanes, pruner, resealer] {
+        for background in [lanes, jobs, pruner, resealer] {
             background.abort();
             let _ = background.await;
         }

@@ -227,7 +227,8 @@ impl EventLogs {
             let message = "the webhook is stopped or deleted";
             return Err(Error::new(Reason::WebhookStateConflict, message));
         }
-        record.state = self.engine.retry(record.webhook.key, record.event.key).await?.state;
+        let by = scope.actor.clone();
+        record.state = self.engine.retry(record.webhook.key, record.event.key, by).await?.state;
         Ok(record)
     }
 

@@ -2,6 +2,7 @@
 //! transport calls it and adds nothing of its own but its shapes.
 
 mod destinations;
+pub mod diverted_events;
 pub mod event_logs;
 mod event_type;
 pub mod event_types;
@@ -18,13 +19,13 @@ mod webhook_secrets;
 mod webhook_states;
 pub mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    event_logs::EventLogs, event_types::EventTypes, events::Events, scope::Scopes,
-    tenants::Tenants, webhooks::Webhooks,
+    diverted_events::DivertedEvents, event_logs::EventLogs, event_types::EventTypes,
+    events::Events, scope::Scopes, tenants::Tenants, webhooks::Webhooks,
 };
 use crate::{
     engine::{Clock, Engine},
@@ -43,11 +44,18 @@ pub struct Limits {
     /// Whether a mail server is configured; without one no webhook can ask for mails.
     /// Default no.
     pub mail: bool,
+    /// How long diverted events are kept. Default 30 days.
+    pub retention: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tails: 1_000, tail_lag: 10_000, mail: false }
+        Self {
+            tails: 1_000,
+            tail_lag: 10_000,
+            mail: false,
+            retention: Duration::from_secs(30 * 24 * 3600),
+        }
     }
 }
 
@@ -62,6 +70,8 @@ pub struct Services {
     pub event_types: EventTypes,
     /// Events.
     pub events: Events,
+    /// Diverted events.
+    pub diverted_events: DivertedEvents,
     /// The delivery log.
     pub event_logs: EventLogs,
 }
@@ -78,6 +88,12 @@ impl Services {
         draining: CancellationToken,
     ) -> Self {
         let tenants = Arc::new(Tenants::new(store.clone(), Arc::clone(&clock)));
+        let diverted_events = DivertedEvents::new(
+            store.clone(),
+            engine.clone(),
+            Arc::clone(&clock),
+            limits.retention,
+        );
         Self {
             scopes: Scopes::new(tenants),
             webhooks: Webhooks::new(
@@ -86,7 +102,9 @@ impl Services {
                 sender,
                 Arc::clone(&clock),
                 limits.mail,
+                diverted_events.clone(),
             ),
+            diverted_events,
             event_types: EventTypes::new(store.clone(), Arc::clone(&clock)),
             events: Events::new(store.clone(), Arc::clone(&clock), draining.clone()),
             event_logs: EventLogs::new(store, engine, clock, limits, draining),

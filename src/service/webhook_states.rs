@@ -7,6 +7,7 @@ use super::{
     webhooks::{CHANGE_TRIES, Webhooks, check_etag, contended},
 };
 use crate::domain::{
+    diverted::{DivertedSelector, Job},
     error::{Faults, Reason, Result},
     limits, text,
     time::Timestamp,
@@ -77,22 +78,48 @@ impl Webhooks {
         .map(|changed| changed.after)
     }
 
-    /// Lifts a suspension, whatever its cause.
+    /// Lifts a suspension, whatever its cause. With `replay`, a job is made as well that
+    /// replays what was diverted since it began; where none is in force, there is
+    /// nothing to do.
     ///
     /// # Errors
     ///
-    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
-    pub async fn unsuspend(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
-        let current = self.get(scope, webhook_id).await?;
-        if current.suspension.is_none() {
-            return Ok(current);
+    /// `WEBHOOK_NOT_FOUND`, `OVERLOADED` where too many jobs run, `STORE_UNAVAILABLE`.
+    pub async fn unsuspend(
+        &self,
+        scope: &Scope,
+        webhook_id: &str,
+        replay: bool,
+    ) -> Result<(Arc<Webhook>, Option<Job>)> {
+        for _ in 0..CHANGE_TRIES {
+            let current = self.get(scope, webhook_id).await?;
+            let Some(suspension) = &current.suspension else { return Ok((current, None)) };
+            let now = self.clock.now();
+            let mut next = (*current).clone();
+            next.attribution = current.attribution.changed(now, scope.actor.clone());
+            next.lift_suspension(now);
+            let lifted = if replay {
+                let selector = DivertedSelector {
+                    webhook_ids: vec![current.webhook_id],
+                    start_time: Some(suspension.suspend_time),
+                    ..DivertedSelector::default()
+                };
+                let job = self.diverted_events.replay_job(scope, &selector, now).await?;
+                self.store.update_webhook_with_job(&current, next, job).await
+            } else {
+                self.store.update_webhook(&current, next).await.map(|webhook| (webhook, None))
+            };
+            match lifted {
+                Ok((webhook, job)) => {
+                    let webhook = self.tell(scope, webhook).await?;
+                    self.engine.job_made();
+                    return Ok((webhook, job));
+                }
+                Err(error) if error.reason == Reason::EtagMismatch => {}
+                Err(error) => return Err(error),
+            }
         }
-        let lift = |webhook: &mut Webhook, now| {
-            webhook.lift_suspension(now);
-            Ok(())
-        };
-        let changed = self.change(scope, webhook_id, "", lift).await?;
-        Ok(changed.after)
+        Err(contended())
     }
 
     /// Changes a webhook that nobody else changes at the same time, or again.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    destinations, event_types, idempotency::Call, paging::page_size, scope::Scope, webhook_secrets,
+    destinations, diverted_events::DivertedEvents, event_types, idempotency::Call,
+    paging::page_size, scope::Scope, webhook_secrets,
 };
 use crate::{
     domain::{
@@ -42,6 +43,7 @@ pub struct Webhooks {
     pub(super) clock: Arc<dyn Clock>,
     /// Whether e-mails can be sent.
     pub(super) mail: bool,
+    pub(super) diverted_events: DivertedEvents,
 }
 
 /// A webhook to be made.
@@ -113,8 +115,9 @@ impl Webhooks {
         sender: Arc<HttpSender>,
         clock: Arc<dyn Clock>,
         mail: bool,
+        diverted_events: DivertedEvents,
     ) -> Self {
-        Self { store, engine, sender, clock, mail }
+        Self { store, engine, sender, clock, mail, diverted_events }
     }
 
     /// Makes a webhook.

@@ -30,6 +30,8 @@ pub struct StoredDelivery {
     pub sla_due_time: Option<Timestamp>,
     /// The deliveries that it waits for.
     pub order: Option<OrderKey>,
+    /// When it was replayed, where it was: its age counts from then.
+    pub requeue_time: Option<Timestamp>,
 }
 
 /// Part of what a lane has in the database.
@@ -42,7 +44,7 @@ pub struct LaneBacklog {
 }
 
 const COLUMNS: &str = "d.position, d.order_key, d.status, d.attempt_count, d.due_time, d.start_time, d.end_time, \
-    d.sla_due_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, d.error_text, \
+    d.sla_due_time, d.requeue_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, d.error_text, \
     e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time, e.occur_time, \
     e.ordering_key, e.attributes, e.enrichments, e.payload";
 
@@ -199,6 +201,7 @@ fn read(row: &Row<'_>) -> std::result::Result<StoredDelivery, DbErr> {
         state: row.state()?,
         sla_due_time: row.optional_time("sla_due_time")?,
         order: row.get::<Option<i64>>("order_key")?.map(OrderKey),
+        requeue_time: row.optional_time("requeue_time")?,
     })
 }
 

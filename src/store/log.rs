@@ -187,7 +187,7 @@ impl Store {
         Ok(rows.iter().map(|row| read_attempt(&Row(row))).collect::<std::result::Result<_, _>>()?)
     }
 
-    async fn headers(
+    pub(super) async fn headers(
         &self,
         webhook: WebhookKey,
         version: i64,
@@ -202,7 +202,7 @@ impl Store {
     }
 }
 
-fn read_attempt(row: &Row<'_>) -> std::result::Result<Attempt, DbErr> {
+pub(super) fn read_attempt(row: &Row<'_>) -> std::result::Result<Attempt, DbErr> {
     Ok(Attempt {
         number: row.count("attempt_number")?,
         start_time: row.time("start_time")?,

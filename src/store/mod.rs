@@ -7,11 +7,14 @@ mod breach;
 mod bulk;
 mod config;
 mod connect;
+mod diverted;
 mod event_types;
 mod events;
 mod failure;
 mod heads;
 mod idempotency;
+mod job_batch;
+mod jobs;
 mod journal;
 mod lanes;
 mod log;
@@ -37,8 +40,11 @@ pub use self::{
     breach::Breached,
     config::ConfigChanges,
     connect::DatabaseUrl,
+    diverted::DivertedScan,
     events::EventTarget,
     idempotency::{Answered, Key as IdempotencyKey},
+    job_batch::Advanced,
+    jobs::{NewJob, RunningJob},
     journal::{JournalBounds, JournalPage},
     lanes::{LaneBacklog, StoredDelivery},
     log::{LogCursor, LogRange, LogScan},

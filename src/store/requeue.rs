@@ -3,9 +3,19 @@
 
 use sea_orm::Value;
 
-use super::{Store, WriteTx, failure::Failure, rows::Row, webhooks, writer::Entry};
+use super::{
+    Store, WriteTx,
+    bulk::Bulk,
+    failure::Failure,
+    job_batch::{Resolution, keep_resolutions},
+    rows::Row,
+    webhooks,
+    writer::Entry,
+};
 use crate::domain::{
+    actor::Actor,
     delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
+    diverted::DivertedState,
     error::{Error, Reason, Result},
     id::{EventKey, Position, TenantKey, WebhookKey},
     order::OrderKey,
@@ -36,9 +46,10 @@ impl Store {
         tenant: TenantKey,
         event: EventKey,
         webhook: WebhookKey,
+        by: &Actor,
         now: Timestamp,
     ) -> Result<Requeued> {
-        Ok(self.put_back(tenant, event, webhook, now).await?)
+        Ok(self.put_back(tenant, event, webhook, by, now).await?)
     }
 
     async fn put_back(
@@ -46,6 +57,7 @@ impl Store {
         tenant: TenantKey,
         event: EventKey,
         webhook: WebhookKey,
+        by: &Actor,
         now: Timestamp,
     ) -> std::result::Result<Requeued, Failure> {
         let mut tx = self.begin().await?;
@@ -56,6 +68,13 @@ impl Store {
         };
         let mut state = row.state()?;
         let mut order = row.get::<Option<i64>>("order_key")?.map(OrderKey);
+        let diverted = row.get::<Option<i32>>("divert_reason")?.map(|reason| Resolution {
+            event,
+            webhook,
+            divert_time: state.end_time,
+            reason,
+            attempt_count: state.attempt_count,
+        });
         match state.status {
             DeliveryStatus::Pending if order.is_some() => return Ok(Requeued { state, order }),
             DeliveryStatus::Pending | DeliveryStatus::Retrying => {}
@@ -98,6 +117,10 @@ impl Store {
             webhook.0.into(),
         ];
         tx.execute(sql, values).await?;
+        if let Some(diverted) = diverted {
+            let by = (DivertedState::Replayed, by, None);
+            keep_resolutions(&tx, tenant, &[diverted], by, now).await?;
+        }
         tx.commit().await?;
         Ok(Requeued { state: entry.state, order })
     }
@@ -130,14 +153,7 @@ impl Store {
     ) -> std::result::Result<usize, Failure> {
         let mut tx = self.begin().await?;
         // Started again meanwhile: what waits now is for its attempts.
-        let sql = format!("SELECT {} FROM webhooks WHERE webhook_key = $1", webhooks::COLUMNS);
-        let rows = tx.query(&sql, [webhook.0.into()]).await?;
-        if rows
-            .first()
-            .map(|row| webhooks::read(&Row(row), &self.secret_keys))
-            .transpose()?
-            .is_some_and(|w| w.takes_events())
-        {
+        if webhooks::takes_events(&tx, &self.secret_keys, webhook).await? {
             return Ok(0);
         }
         let limit = limit + except.len();
@@ -173,24 +189,42 @@ impl Store {
         if entries.is_empty() {
             return Ok(0);
         }
-        tx.append(tenant, &entries).await?;
-        let sql =
-            "UPDATE deliveries SET status = $1, end_time = $2, due_time = NULL, divert_reason = $3
-                   WHERE event_key = $4 AND webhook_key = $5";
-        for entry in &entries {
-            let diverted = entry.state.status == DeliveryStatus::Diverted;
-            let values = [
-                entry.state.status.number().into(),
-                entry.state.end_time.map(Timestamp::micros).into(),
-                diverted.then_some(DivertReason::WebhookStopped.number()).into(),
-                entry.event_key.0.into(),
-                webhook.0.into(),
-            ];
-            tx.execute(sql, values).await?;
-        }
+        divert(&mut tx, tenant, &entries, DivertReason::WebhookStopped).await?;
         tx.commit().await?;
         Ok(entries.len())
     }
+}
+
+static DIVERT: Bulk = Bulk::new(
+    "UPDATE deliveries SET status = new.column3, end_time = new.column4, due_time = NULL,
+        divert_reason = new.column5
+     FROM (",
+    "(?, ?, ?, ?, ?)",
+    ") AS new
+     WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2",
+);
+
+/// Writes deliveries that are given up; those among them that succeeded stay so.
+pub(super) async fn divert(
+    tx: &mut WriteTx,
+    tenant: TenantKey,
+    entries: &[Entry],
+    reason: DivertReason,
+) -> std::result::Result<(), Failure> {
+    tx.append(tenant, entries).await?;
+    let mut values: Vec<Value> = Vec::with_capacity(entries.len() * 5);
+    for entry in entries {
+        let diverted = entry.state.status == DeliveryStatus::Diverted;
+        values.extend([
+            entry.event_key.0.into(),
+            entry.webhook_key.0.into(),
+            entry.state.status.number().into(),
+            entry.state.end_time.map(Timestamp::micros).into(),
+            diverted.then_some(reason.number()).into(),
+        ]);
+    }
+    DIVERT.run(tx.sql(), values).await?;
+    Ok(())
 }
 
 /// A delivery that succeeded at once has its attempt in its own row, which the

@@ -1,15 +1,20 @@
 //! Retention: deletes what is too old, in batches that nobody notices. Journal
 //! entries go first, so that an entry's event is there as long as the entry is. An
-//! event goes once all its deliveries are settled, and were so before the cut-off.
+//! event goes once all its deliveries are settled, and were so before the cut-off;
+//! what waits under a suspension is diverted when its time comes.
 
 use sea_orm::Value;
 
-use super::{Store, failure::Failure, rows::Row};
+use super::{Store, failure::Failure, requeue, rows::Row, writer::Entry};
 use crate::domain::{
+    delivery::{ChangeKind, DeliveryStatus, DivertReason},
     error::Result,
-    id::{EventKey, Position, TenantKey},
+    id::{EventKey, Position, TenantKey, WebhookKey},
     time::Timestamp,
 };
+
+/// Deliveries that one transaction diverts.
+const DIVERTED: usize = 500;
 
 /// What one batch deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +29,8 @@ pub struct Pruned {
 
 impl Store {
     /// Deletes up to `limit` journal entries, and looks at up to `limit` events
-    /// from `from` on, that are older than `cutoff`.
+    /// from `from` on, that are older than `cutoff`. What waits of these under a
+    /// suspension is diverted at `now`.
     ///
     /// # Errors
     ///
@@ -32,17 +38,17 @@ impl Store {
     pub async fn prune(
         &self,
         tenant: TenantKey,
-        cutoff: Timestamp,
+        (cutoff, now): (Timestamp, Timestamp),
         from: Option<(Timestamp, EventKey)>,
         limit: usize,
     ) -> Result<Pruned> {
-        Ok(self.prune_batch(tenant, cutoff, from, limit).await?)
+        Ok(self.prune_batch(tenant, (cutoff, now), from, limit).await?)
     }
 
     async fn prune_batch(
         &self,
         tenant: TenantKey,
-        cutoff: Timestamp,
+        (cutoff, now): (Timestamp, Timestamp),
         from: Option<(Timestamp, EventKey)>,
         limit: usize,
     ) -> std::result::Result<Pruned, Failure> {
@@ -66,13 +72,14 @@ impl Store {
         );
         let values = [tenant.0.into(), cutoff.micros().into(), time.micros().into(), key.0.into()];
         let rows = self.query(&sql, values).await?;
-        let (mut old, mut next): (Vec<i64>, _) = (Vec::new(), None);
+        let (mut old, mut kept, mut next): (Vec<i64>, Vec<i64>, _) = (Vec::new(), Vec::new(), None);
         for row in rows.iter().map(Row) {
             let event: i64 = row.get("event_key")?;
             next = Some((row.time("ingest_time")?, EventKey(event)));
-            if !row.get::<bool>("needed")? {
-                old.push(event);
-            }
+            if row.get::<bool>("needed")? { kept.push(event) } else { old.push(event) }
+        }
+        if !kept.is_empty() {
+            self.divert_suspended(tenant, &kept, now).await?;
         }
         if !old.is_empty() {
             self.delete_events(&old).await?;
@@ -104,10 +111,47 @@ impl Store {
         Ok(deleted)
     }
 
+    /// Diverts what still waits of these events under a suspension.
+    async fn divert_suspended(
+        &self,
+        tenant: TenantKey,
+        keys: &[i64],
+        now: Timestamp,
+    ) -> std::result::Result<(), Failure> {
+        let list = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT d.* FROM deliveries d JOIN webhooks w ON w.webhook_key = d.webhook_key
+             WHERE d.event_key IN ({list}) AND d.end_time IS NULL AND w.suspension IS NOT NULL
+             LIMIT {DIVERTED}"
+        );
+        loop {
+            let mut tx = self.begin().await?;
+            let rows = tx.query(&sql, Vec::<Value>::new()).await?;
+            let entries = rows.iter().map(Row).map(|row| {
+                let mut state = row.state()?;
+                state.status = DeliveryStatus::Diverted;
+                (state.end_time, state.due_time) = (Some(now), None);
+                Ok(Entry {
+                    event_key: EventKey(row.get("event_key")?),
+                    webhook_key: WebhookKey(row.get("webhook_key")?),
+                    kind: ChangeKind::Settled,
+                    time: now,
+                    state,
+                })
+            });
+            let entries: Vec<_> = entries.collect::<std::result::Result<_, sea_orm::DbErr>>()?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            requeue::divert(&mut tx, tenant, &entries, DivertReason::Suspended).await?;
+            tx.commit().await?;
+        }
+    }
+
     async fn delete_events(&self, keys: &[i64]) -> std::result::Result<(), Failure> {
         let tx = self.begin().await?;
         let list = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-        for table in ["attempts", "deliveries", "events"] {
+        for table in ["attempts", "resolutions", "deliveries", "events"] {
             // Only numbers of our own stand in the text.
             let sql = format!("DELETE FROM {table} WHERE event_key IN ({list})");
             tx.execute(&sql, Vec::<Value>::new()).await?;

@@ -4,13 +4,15 @@ use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
 use super::{
-    Store, WriteTx, announcements, config,
+    NewJob, Store, WriteTx, announcements, config,
     failure::{Failure, is_duplicate},
+    jobs,
     rows::Row,
     secrets::{Place, SecretKeys},
 };
 use crate::domain::{
     actor::Attribution,
+    diverted::Job,
     error::{Error, Reason, Result},
     id::{TenantKey, WebhookId, WebhookKey},
     notification::masked_headers,
@@ -140,14 +142,29 @@ impl Store {
     /// `ETAG_MISMATCH` where the stored version is not `before`'s any more,
     /// `WEBHOOK_NAME_TAKEN`, `STORE_UNAVAILABLE`.
     pub async fn update_webhook(&self, before: &Webhook, after: Webhook) -> Result<Webhook> {
-        Ok(self.replace_webhook(before, after).await?)
+        Ok(self.replace_webhook(before, after, None).await?.0)
+    }
+
+    /// Changes a webhook and makes a job, both or none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::update_webhook`] and [`Self::create_job`].
+    pub async fn update_webhook_with_job(
+        &self,
+        before: &Webhook,
+        after: Webhook,
+        job: NewJob,
+    ) -> Result<(Webhook, Option<Job>)> {
+        Ok(self.replace_webhook(before, after, Some(job)).await?)
     }
 
     async fn replace_webhook(
         &self,
         before: &Webhook,
         mut after: Webhook,
-    ) -> std::result::Result<Webhook, Failure> {
+        job: Option<NewJob>,
+    ) -> std::result::Result<(Webhook, Option<Job>), Failure> {
         after.version = before.version + 1;
         let mut tx = self.begin().await?;
         let config_version = config::raise(&tx, before.tenant_key).await?;
@@ -182,8 +199,12 @@ impl Store {
         if let Some(change) = StateChange::between(before, &after) {
             announcements::write(&mut tx, &self.secret_keys, &change, before.tenant_key).await?;
         }
+        let job = match job {
+            Some(job) => Some(jobs::insert(&tx, before.tenant_key, job).await?),
+            None => None,
+        };
         tx.commit().await?;
-        Ok(after)
+        Ok((after, job))
     }
 
     fn sealed_spec(
@@ -224,6 +245,18 @@ impl Store {
         let webhooks = rows.iter().map(|row| read(&Row(row), &self.secret_keys));
         Ok(webhooks.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
     }
+}
+
+/// Whether a webhook takes events, as the transaction sees it.
+pub(super) async fn takes_events(
+    tx: &WriteTx,
+    keys: &SecretKeys,
+    webhook: WebhookKey,
+) -> std::result::Result<bool, Failure> {
+    let sql = format!("SELECT {COLUMNS} FROM webhooks WHERE webhook_key = $1");
+    let rows = tx.query(&sql, [webhook.0.into()]).await?;
+    let webhook = rows.first().map(|row| read(&Row(row), keys)).transpose()?;
+    Ok(webhook.is_some_and(|webhook| webhook.takes_events()))
 }
 
 fn name_taken(error: DbErr, name: &str) -> Failure {

@@ -2,10 +2,8 @@
 
 use tidings::grpc::proto::{
     CreateWebhookRequest, DeliveryOrder, Destination, FailureHandling, GetDeliveryStatsRequest,
-    GetTenantRequest, ListApiKeysRequest, ListDivertedEventsRequest, PayloadFormat,
-    QueueDestination, UnsuspendWebhookRequest, Webhook,
+    GetTenantRequest, ListApiKeysRequest, PayloadFormat, QueueDestination, Webhook,
     api_key_service_client::ApiKeyServiceClient, destination::Kind,
-    diverted_event_service_client::DivertedEventServiceClient,
     tenant_service_client::TenantServiceClient,
 };
 use tonic::Code;
@@ -85,20 +83,6 @@ async fn what_a_webhook_shows_of_such_fields_may_be_sent_back() {
 }
 
 #[tokio::test]
-async fn flags_without_effect_yet_are_refused() {
-    let server = TestServer::start().await;
-    let webhook_id = server.create(plain()).await.webhook_id;
-    let lift = UnsuspendWebhookRequest { webhook_id, replay_diverted: true, ..Default::default() };
-    assert_unavailable(
-        &refused(server.webhooks().unsuspend_webhook(lift).await),
-        "replay_diverted",
-    );
-    let both = UnsuspendWebhookRequest { replay_diverted: true, ..Default::default() };
-    let refusal = refused(server.webhooks().unsuspend_webhook(both).await);
-    assert_eq!(refusal.fields(), ["webhook_id", "replay_diverted"]);
-}
-
-#[tokio::test]
 async fn rpcs_that_are_not_built_say_so() {
     let server = TestServer::start().await;
     let mut logs = server.event_logs();
@@ -117,11 +101,9 @@ async fn services_without_a_working_rpc_are_not_mounted_and_not_shown() {
     let channel = server.channel.clone();
     let mut tenants = TenantServiceClient::new(channel.clone());
     let mut keys = ApiKeyServiceClient::new(channel.clone());
-    let mut diverted = DivertedEventServiceClient::new(channel.clone());
     for refusal in [
         refused(tenants.get_tenant(GetTenantRequest::default()).await),
         refused(keys.list_api_keys(ListApiKeysRequest::default()).await),
-        refused(diverted.list_diverted_events(ListDivertedEventsRequest::default()).await),
     ] {
         assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"));
     }
@@ -145,6 +127,7 @@ async fn services_without_a_working_rpc_are_not_mounted_and_not_shown() {
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",
+            "tidings.v1.DivertedEventService",
             "tidings.v1.EventLogService",
             "tidings.v1.EventMetadataService",
             "tidings.v1.EventService",

@@ -9,6 +9,8 @@ mod crash;
 mod database_away;
 mod delivery;
 mod demo;
+mod diverted_events;
+mod diverted_jobs;
 mod enrichment;
 mod event_logs;
 mod event_types;

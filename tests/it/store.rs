@@ -186,7 +186,8 @@ async fn retention_keeps_what_is_not_settled() {
     let settled = fixture.settlement(deliveries[0].event_key, 0);
     fixture.store.record(vec![settled]).await.expect("recorded");
     let cutoff = NOW.plus(Duration::from_secs(1));
-    let pruned = fixture.store.prune(fixture.tenant, cutoff, None, 100).await.expect("pruned");
+    let pruned =
+        fixture.store.prune(fixture.tenant, (cutoff, cutoff), None, 100).await.expect("pruned");
     assert_eq!((pruned.entries, pruned.events, pruned.next), (3, 1, None));
     let waiting = fixture.store.waiting(fixture.webhook, Position(0), &[], 10, usize::MAX).await;
     assert_eq!(waiting.expect("read").deliveries.len(), 1);

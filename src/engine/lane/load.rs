@@ -1,14 +1,8 @@
 //! How a lane reads on from the database, and takes over what was found.
 
-use std::collections::HashSet;
-
-use super::{Lane, Place};
+use super::{Lane, Left, Place};
 use crate::{
-    domain::{
-        id::{EventKey, Position},
-        order::OrderKey,
-        time::Timestamp,
-    },
+    domain::{id::Position, order::OrderKey, time::Timestamp},
     engine::{delivery::Delivery, room::Room},
 };
 
@@ -44,23 +38,19 @@ impl Lane {
 
     /// Notes that a load begins, and says from where it is to read.
     pub(in crate::engine) fn begin_load(&mut self) -> LoadStart {
-        self.left_during_load = Some(HashSet::new());
+        self.left_during_load = Some(Left::new());
         LoadStart { epoch: self.epoch, cursor: self.cursor, last_committed: self.last_committed }
     }
 
     /// Ends a load; gives what left the lane meanwhile, or nothing where the load is void.
-    pub(in crate::engine) fn end_load(&mut self, start: LoadStart) -> Option<HashSet<EventKey>> {
+    pub(in crate::engine) fn end_load(&mut self, start: LoadStart) -> Option<Left> {
         let left = self.left_during_load.take().unwrap_or_default();
         (start.epoch == self.epoch).then_some(left)
     }
 
     /// Takes over what a load found due, but for what is known or has left
     /// meanwhile. Returns the bytes.
-    pub(in crate::engine) fn add_due(
-        &mut self,
-        deliveries: Vec<Delivery>,
-        left: &HashSet<EventKey>,
-    ) -> usize {
+    pub(in crate::engine) fn add_due(&mut self, deliveries: Vec<Delivery>, left: &Left) -> usize {
         deliveries.into_iter().map(|delivery| self.add_unless(delivery, left)).sum()
     }
 
@@ -92,7 +82,7 @@ impl Lane {
     pub(in crate::engine) fn add_waiting(
         &mut self,
         deliveries: Vec<Delivery>,
-        left: &HashSet<EventKey>,
+        left: &Left,
         end: Option<Position>,
     ) -> usize {
         let mut added = 0;

@@ -33,10 +33,16 @@ pub(super) enum Place {
     /// In one of the queues.
     Queued,
     /// Attempted or being recorded.
-    InFlight,
+    InFlight(Position),
     /// Being changed by hand.
     Held,
 }
+
+/// A place after all others.
+const LAST: Position = Position(i64::MAX);
+
+/// What left a lane while it was read, and its place then.
+pub(super) type Left = HashMap<EventKey, Position>;
 
 /// See the module.
 #[derive(Default)]
@@ -61,7 +67,9 @@ pub(super) struct Lane {
     pub(super) next_due: Option<Timestamp>,
     /// Set while a load runs: what left the lane meanwhile, which the load may have
     /// read as it was before.
-    left_during_load: Option<HashSet<EventKey>>,
+    left_during_load: Option<Left>,
+    /// What was put back while its last attempt is still here: it is read once that is gone.
+    put_back: HashSet<EventKey>,
     /// Whether a batch is being diverted right now.
     pub(super) diverting: bool,
     /// Set while the webhook is about to be suspended.
@@ -129,7 +137,7 @@ impl Lane {
         self.last_committed = delivery.position;
         self.cursor = delivery.position;
         // Somebody may have begun to change it before it was heard of.
-        self.add_unless(delivery, &HashSet::new())
+        self.add_unless(delivery, &Left::new())
     }
 
     /// Leaves a delivery that was just committed to the database.
@@ -200,7 +208,7 @@ impl Lane {
             self.last_was_retry = false;
             self.waiting.pop_front().or_else(|| self.due.pop_front())
         }?;
-        self.known.insert(delivery.event_key, Place::InFlight);
+        self.known.insert(delivery.event_key, Place::InFlight(delivery.position));
         self.in_flight += 1;
         self.pace.started(now);
         Some(delivery)
@@ -215,11 +223,14 @@ impl Lane {
         order: Option<OrderKey>,
         due: Option<Timestamp>,
     ) -> usize {
-        if self.known.remove(&event) == Some(Place::InFlight) {
+        if let Some(Place::InFlight(position)) = self.known.remove(&event) {
             self.in_flight -= 1;
             self.bytes = self.bytes.saturating_sub(bytes);
+            self.note_left(event, position);
         }
-        self.note_left(event);
+        if self.put_back.remove(&event) {
+            self.reread();
+        }
         match (order, due) {
             (None, due) => self.note_due(due),
             (Some(key), Some(at)) => {
@@ -250,7 +261,7 @@ impl Lane {
     /// attempted or held already. Returns the bytes that this frees.
     pub(super) fn hold(&mut self, event: EventKey) -> Option<usize> {
         match self.known.get(&event) {
-            Some(Place::InFlight | Place::Held) => return None,
+            Some(Place::InFlight(_) | Place::Held) => return None,
             Some(Place::Queued) | None => {}
         }
         let mut freed = 0;
@@ -274,7 +285,7 @@ impl Lane {
         if self.known.get(&event) == Some(&Place::Held) {
             self.known.remove(&event);
         }
-        self.note_left(event);
+        self.note_left(event, LAST);
         self.note_due(Some(now));
         self.order.unhold(event);
         if let Some(key) = order {
@@ -286,7 +297,7 @@ impl Lane {
     /// Returns the bytes that this frees.
     pub(super) fn forget_queued(&mut self) -> usize {
         let known = &self.known;
-        let is_busy = |event| matches!(known.get(&event), Some(Place::InFlight | Place::Held));
+        let is_busy = |event| matches!(known.get(&event), Some(Place::InFlight(_) | Place::Held));
         let behind = self.order.forget(is_busy);
         let queued = self.waiting.drain(..).chain(self.due.drain(..));
         let freed = behind + queued.map(|delivery| delivery.bytes()).sum::<usize>();
@@ -298,7 +309,7 @@ impl Lane {
             .collect();
         for key in gone {
             self.known.remove(&key);
-            self.note_left(key);
+            self.note_left(key, LAST);
         }
         self.bytes = self.bytes.saturating_sub(freed);
         self.reread();
@@ -319,9 +330,11 @@ impl Lane {
         self.next_due = Some(Timestamp::MIN);
     }
 
-    fn note_left(&mut self, event: EventKey) {
+    /// Notes that a delivery is not here any more in which it was read at that place, or
+    /// before.
+    fn note_left(&mut self, event: EventKey, position: Position) {
         if let Some(left) = &mut self.left_during_load {
-            left.insert(event);
+            left.insert(event, position);
         }
     }
 
@@ -332,11 +345,14 @@ impl Lane {
         };
     }
 
-    fn add_unless(&mut self, delivery: Delivery, left: &HashSet<EventKey>) -> usize {
+    fn add_unless(&mut self, delivery: Delivery, left: &Left) -> usize {
         match self.known.get(&delivery.event_key) {
             Some(Place::Held) => self.order.admit_held(&delivery),
-            Some(Place::Queued | Place::InFlight) => {}
-            None if left.contains(&delivery.event_key) => {}
+            Some(Place::InFlight(position)) if delivery.position > *position => {
+                self.put_back.insert(delivery.event_key);
+            }
+            Some(Place::Queued | Place::InFlight(_)) => {}
+            None if left.get(&delivery.event_key).is_some_and(|at| delivery.position <= *at) => {}
             None => return self.add(delivery),
         }
         0

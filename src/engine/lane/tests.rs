@@ -43,6 +43,7 @@ fn delivery(n: i64) -> Delivery {
         state: DeliveryState::ACCEPTED,
         sla_due_time: None,
         order: None,
+        requeue_time: None,
     }
 }
 

@@ -155,7 +155,8 @@ fn statements(d: &Dialect) -> Vec<String> {
         // position is the journal entry that put the delivery in its lane: the
         // order of the lane. due_time is set where an attempt is due at a time of
         // its own: a retry, or one asked for by hand. Deliveries of one webhook and
-        // order_key wait for each other.
+        // order_key wait for each other. requeue_time is set by a replay: from then on
+        // its age counts.
         format!(
             "CREATE TABLE deliveries (
             event_key BIGINT NOT NULL,
@@ -179,6 +180,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             body_excerpt TEXT,
             webhook_version BIGINT,
             divert_reason SMALLINT,
+            requeue_time BIGINT,
             PRIMARY KEY (event_key, webhook_key),
             CHECK ((end_time IS NULL) = (status IN (1, 2))),
             CHECK (status <> 2 OR due_time IS NOT NULL),
@@ -201,6 +203,52 @@ fn statements(d: &Dialect) -> Vec<String> {
             WHERE order_key IS NOT NULL AND due_time IS NOT NULL"
             .to_owned(),
         "CREATE INDEX deliveries_ingested ON deliveries (webhook_key, ingest_time, event_key)"
+            .to_owned(),
+        "CREATE INDEX deliveries_diverted ON deliveries
+            (tenant_key, end_time, event_key, webhook_key) WHERE divert_reason IS NOT NULL"
+            .to_owned(),
+        // Diverted events that were replayed or discarded, the last time that they were.
+        format!(
+            "CREATE TABLE resolutions (
+            event_key BIGINT NOT NULL,
+            webhook_key BIGINT NOT NULL,
+            tenant_key BIGINT NOT NULL,
+            divert_time BIGINT NOT NULL,
+            reason SMALLINT NOT NULL,
+            attempt_count INTEGER NOT NULL,
+            state SMALLINT NOT NULL CHECK (state IN (2, 3)),
+            resolve_time BIGINT NOT NULL,
+            actor TEXT NOT NULL,
+            job_key BIGINT,
+            PRIMARY KEY (event_key, webhook_key)
+        ) {clustered}"
+        ),
+        "CREATE INDEX resolutions_diverted ON resolutions
+            (tenant_key, divert_time, event_key, webhook_key)"
+            .to_owned(),
+        // The cursor is the last diverted event that the job has looked at.
+        format!(
+            "CREATE TABLE jobs (
+            job_key {serial},
+            tenant_key BIGINT NOT NULL,
+            job_id {uuid} NOT NULL UNIQUE,
+            kind SMALLINT NOT NULL CHECK (kind IN (1, 2)),
+            state SMALLINT NOT NULL CHECK (state IN (1, 2, 3)),
+            selection TEXT NOT NULL,
+            max_per_second DOUBLE PRECISION NOT NULL,
+            selected_count BIGINT NOT NULL,
+            done_count BIGINT NOT NULL DEFAULT 0,
+            skipped_count BIGINT NOT NULL DEFAULT 0,
+            cursor TEXT,
+            attribution TEXT NOT NULL,
+            create_time BIGINT NOT NULL,
+            end_time BIGINT,
+            CHECK ((end_time IS NULL) = (state = 1))
+        )"
+        ),
+        "CREATE INDEX jobs_of_tenant ON jobs (tenant_key, job_key)".to_owned(),
+        "CREATE INDEX jobs_running ON jobs (job_key) WHERE end_time IS NULL".to_owned(),
+        "CREATE INDEX jobs_ended ON jobs (tenant_key, end_time) WHERE end_time IS NOT NULL"
             .to_owned(),
         // Attempts of deliveries that did not succeed at the first one: that one's
         // attempt is in the delivery's own row.

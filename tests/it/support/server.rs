@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tidings::{
     engine::Clock,
     grpc::proto::{
+        diverted_event_service_client::DivertedEventServiceClient,
         event_log_service_client::EventLogServiceClient,
         event_metadata_service_client::EventMetadataServiceClient,
         event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
@@ -156,6 +157,10 @@ impl TestServer {
 
     pub(crate) fn event_logs(&self) -> EventLogServiceClient<Channel> {
         EventLogServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn diverted_events(&self) -> DivertedEventServiceClient<Channel> {
+        DivertedEventServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn event_types(&self) -> EventMetadataServiceClient<Channel> {
