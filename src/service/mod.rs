@@ -3,6 +3,7 @@
 
 mod destinations;
 pub mod diverted_events;
+mod diverted_jobs;
 pub mod event_logs;
 mod event_type;
 pub mod event_types;
