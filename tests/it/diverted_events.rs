@@ -132,7 +132,8 @@ async fn a_list_has_pages_filters_and_states() {
         request.page_token = page.next_page_token;
     }
     let mut wanted = ids.clone();
-    (wanted.sort(), seen.sort());
+    wanted.sort();
+    seen.sort();
     assert_eq!(seen, wanted);
     request.page_size = 1;
     request.states = vec![2];

@@ -86,13 +86,9 @@ async fn what_a_webhook_shows_of_such_fields_may_be_sent_back() {
 async fn rpcs_that_are_not_built_say_so() {
     let server = TestServer::start().await;
     let mut logs = server.event_logs();
-    for (rpc, refusal) in [(
-        "GetDeliveryStats",
-        refused(logs.get_delivery_stats(GetDeliveryStatsRequest::default()).await),
-    )] {
-        assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"), "{rpc}");
-        assert!(refusal.message.contains(rpc), "{refusal:?}");
-    }
+    let refusal = refused(logs.get_delivery_stats(GetDeliveryStatsRequest::default()).await);
+    assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"));
+    assert!(refusal.message.contains("GetDeliveryStats"), "{refusal:?}");
 }
 
 #[tokio::test]
