@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limits;
+
 /// Why a request failed, as the contract's `ErrorReason` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the contract's ErrorReason documents each")]
@@ -58,8 +60,10 @@ pub struct Error {
     pub reason: Reason,
     /// Text for humans; no secrets, no internals.
     pub message: String,
-    /// The faults of the request's fields, all of them.
+    /// The faults of the request's fields; of a great many, the first ones.
     pub violations: Vec<Violation>,
+    /// How many more there are.
+    pub omitted_violations: usize,
     /// More for programs, by name.
     pub metadata: Vec<(&'static str, String)>,
     /// When to try again, where that helps.
@@ -76,6 +80,7 @@ impl Error {
             reason,
             message: message.into(),
             violations: Vec::new(),
+            omitted_violations: 0,
             metadata: Vec::new(),
             retry_after: None,
         }
@@ -114,14 +119,23 @@ impl Error {
     }
 }
 
-/// Collects the faults of a request, so that the caller hears of all at once.
+/// Collects the faults of a request, so that the caller hears of all at once. Of a
+/// great many (a request of 4 MiB can have two million) the first ones are kept and
+/// the others counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Violation>);
+pub struct Faults {
+    kept: Vec<Violation>,
+    omitted: usize,
+}
 
 impl Faults {
     /// Notes one fault.
     pub fn add(&mut self, field: impl Into<String>, reason: Reason, message: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), reason, message: message.into() });
+        if self.kept.len() < limits::FAULTS {
+            self.kept.push(Violation { field: field.into(), reason, message: message.into() });
+        } else {
+            self.omitted += 1;
+        }
     }
 
     /// Notes a field whose value is not allowed.
@@ -140,29 +154,33 @@ impl Faults {
     }
 
     /// Takes over the faults of another collection.
-    pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+    pub fn append(&mut self, other: Self) {
+        let room = limits::FAULTS.saturating_sub(self.kept.len());
+        self.omitted += other.omitted + other.kept.len().saturating_sub(room);
+        self.kept.extend(other.kept.into_iter().take(room));
     }
 
     /// Whether one of them is of this field.
     pub fn names(&self, field: &str) -> bool {
-        self.0.iter().any(|fault| fault.field == field)
+        self.kept.iter().any(|fault| fault.field == field)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
     /// An error that lists them all, where there are any.
     pub fn check(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
+        if self.is_empty() { Ok(()) } else { Err(self.into_error()) }
     }
 
     /// An error that lists them all; its reason is the first one's.
     pub fn into_error(self) -> Error {
-        let reason = self.0.first().map_or(Reason::FieldInvalid, |fault| fault.reason);
-        let faults: Vec<_> = self.0.iter().map(|v| format!("{} {}", v.field, v.message)).collect();
-        Error { violations: self.0, ..Error::new(reason, faults.join("; ")) }
+        let Self { kept, omitted } = self;
+        let reason = kept.first().map_or(Reason::FieldInvalid, |fault| fault.reason);
+        let faults: Vec<_> = kept.iter().map(|v| format!("{} {}", v.field, v.message)).collect();
+        let error = Error::new(reason, faults.join("; "));
+        Error { violations: kept, omitted_violations: omitted, ..error }
     }
 }

@@ -10,6 +10,8 @@ pub const NAME_CHARS: usize = 255;
 pub const DESCRIPTION_CHARS: usize = 4_096;
 /// Bytes of one gRPC request.
 pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Faults of one request that are kept; the others are counted. An answer has room for fewer.
+pub const FAULTS: usize = 200;
 /// Bytes of one event's payload.
 pub const PAYLOAD_BYTES: usize = 256 * 1024;
 /// Levels of nesting of a payload.

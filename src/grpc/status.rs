@@ -67,7 +67,7 @@ fn with_code(code: Code, error: &Error) -> pb::Status {
         info.metadata.insert("errorId".to_owned(), error_id);
     }
     let violations = field_violations(&error.violations);
-    let omitted = error.violations.len() - violations.len();
+    let omitted = error.violations.len() - violations.len() + error.omitted_violations;
     if omitted > 0 {
         info.metadata.insert("omittedViolations".to_owned(), omitted.to_string());
     }

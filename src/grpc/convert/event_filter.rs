@@ -3,7 +3,7 @@
 use prost_types::{ListValue, Struct, Value as Proto, value::Kind};
 use serde_json::Value;
 
-use super::{json::read_number, value};
+use super::{json::read_number, place::Place, value};
 use crate::{
     domain::{
         error::Faults,
@@ -25,8 +25,9 @@ fn read_filter(filter: &proto::EventFilter, at: &str, faults: &mut Faults) -> Ev
     let proto::EventFilter { path, operator, values } = filter;
     let operator = read_operator(*operator, &format!("{at}.operator"), faults);
     let mut read = Vec::with_capacity(values.len());
+    let place = format!("{at}.values");
     for (i, value) in values.iter().enumerate() {
-        read.push(read_value(value, &format!("{at}.values[{i}]"), faults));
+        read.push(read_value(value, &Place::Index(&Place::Field(&place), i), faults));
     }
     // Where the operator is at fault already, its values are not: any will do.
     let unread = if read.is_empty() { FilterOperator::Exists } else { FilterOperator::Equals };
@@ -49,7 +50,7 @@ fn read_operator(number: i32, at: &str, faults: &mut Faults) -> Option<FilterOpe
 }
 
 /// What JSON cannot say is a fault. The depth is bounded by the wire's.
-fn read_value(value: &Proto, at: &str, faults: &mut Faults) -> Value {
+fn read_value(value: &Proto, at: &Place<'_>, faults: &mut Faults) -> Value {
     match &value.kind {
         None => {
             faults.invalid(at, "has no value; null is one");
@@ -67,13 +68,12 @@ fn read_value(value: &Proto, at: &str, faults: &mut Faults) -> Value {
         Some(Kind::StringValue(text)) => text.as_str().into(),
         Some(Kind::StructValue(object)) => {
             let read = |(key, value): (&String, _)| {
-                let at = format!("{at}.{}", key.escape_default());
-                (key.clone(), read_value(value, &at, faults))
+                (key.clone(), read_value(value, &Place::Key(at, key), faults))
             };
             Value::Object(object.fields.iter().map(read).collect())
         }
         Some(Kind::ListValue(list)) => {
-            let read = |(i, value)| read_value(value, &format!("{at}[{i}]"), faults);
+            let read = |(i, value)| read_value(value, &Place::Index(at, i), faults);
             Value::Array(list.values.iter().enumerate().map(read).collect())
         }
     }

@@ -4,6 +4,7 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::Value as Json;
 
+use super::place::Place;
 use crate::domain::error::Faults;
 
 /// Doubles below this hold every whole number exactly.
@@ -13,7 +14,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// exactly are written without a fraction. What JSON cannot say is a fault.
 pub(crate) fn read_object(object: &Struct, at: &str, faults: &mut Faults) -> String {
     let mut json = String::new();
-    write_object(&mut json, object, at, faults);
+    write_object(&mut json, object, &Place::Field(at), faults);
     json
 }
 
@@ -41,7 +42,7 @@ fn show_value(value: Json) -> Value {
     Value { kind: Some(kind) }
 }
 
-fn write_object(json: &mut String, object: &Struct, at: &str, faults: &mut Faults) {
+fn write_object(json: &mut String, object: &Struct, at: &Place<'_>, faults: &mut Faults) {
     json.push('{');
     for (i, (key, value)) in object.fields.iter().enumerate() {
         if i > 0 {
@@ -49,12 +50,12 @@ fn write_object(json: &mut String, object: &Struct, at: &str, faults: &mut Fault
         }
         write_text(json, key);
         json.push(':');
-        write_value(json, value, &format!("{at}.{}", key.escape_default()), faults);
+        write_value(json, value, &Place::Key(at, key), faults);
     }
     json.push('}');
 }
 
-fn write_value(json: &mut String, value: &Value, at: &str, faults: &mut Faults) {
+fn write_value(json: &mut String, value: &Value, at: &Place<'_>, faults: &mut Faults) {
     match &value.kind {
         None => faults.invalid(at, "has no value; null is one"),
         Some(Kind::NullValue(_)) => json.push_str("null"),
@@ -68,14 +69,14 @@ fn write_value(json: &mut String, value: &Value, at: &str, faults: &mut Faults) 
                 if i > 0 {
                     json.push(',');
                 }
-                write_value(json, value, &format!("{at}[{i}]"), faults);
+                write_value(json, value, &Place::Index(at, i), faults);
             }
             json.push(']');
         }
     }
 }
 
-fn write_number(json: &mut String, number: f64, at: &str, faults: &mut Faults) {
+fn write_number(json: &mut String, number: f64, at: &Place<'_>, faults: &mut Faults) {
     match read_number(number) {
         Some(number) => json.push_str(&number.to_string()),
         None => faults.invalid(at, "must be a finite number"),
@@ -145,7 +146,55 @@ mod tests {
         assert_eq!(at, ["event.object.a[1]", "event.object.b.c", "event.object.d"]);
     }
 
+    #[test]
+    fn a_million_faults_below_a_long_key_cost_little() {
+        let values = vec![Value { kind: None }; 1_000_000];
+        let mut bad = object([]);
+        let list = Value { kind: Some(Kind::ListValue(ListValue { values })) };
+        bad.fields.insert("k".repeat(1_000_000), list);
+        let mut faults = Faults::default();
+        read_object(&bad, "event.object", &mut faults);
+        let error = faults.into_error();
+        assert_eq!(error.violations.len() + error.omitted_violations, 1_000_000);
+        assert!(error.violations.len() <= 1_000, "{}", error.violations.len());
+        let longest = error.violations.iter().map(|v| v.field.len()).max();
+        assert!(longest < Some(200) && error.message.len() < 500_000);
+    }
+
+    /// Any value of the wire that JSON has, too.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Kind::NullValue(0)),
+            any::<bool>().prop_map(Kind::BoolValue),
+            any::<f64>()
+                .prop_filter("JSON has no others", |number| number.is_finite())
+                .prop_map(Kind::NumberValue),
+            any::<String>().prop_map(Kind::StringValue),
+        ];
+        let kind = leaf.prop_recursive(5, 40, 5, |inner| {
+            let value = inner.prop_map(|kind| Value { kind: Some(kind) });
+            let list = prop::collection::vec(value.clone(), 0..5);
+            prop_oneof![
+                list.prop_map(|values| Kind::ListValue(ListValue { values })),
+                prop::collection::btree_map(any::<String>(), value, 0..5)
+                    .prop_map(|fields| Kind::StructValue(Struct { fields })),
+            ]
+        });
+        kind.prop_map(|kind| Value { kind: Some(kind) })
+    }
+
     proptest! {
+        #[test]
+        fn objects_read_back_as_they_were(
+            fields in prop::collection::btree_map(any::<String>(), value(), 0..5),
+        ) {
+            let (object, mut faults) = (Struct { fields }, Faults::default());
+            let json = read_object(&object, "o", &mut faults);
+            prop_assert!(faults.is_empty());
+            // Keys, texts and numbers alike; of the zeros, the negative one is written 0.
+            prop_assert_eq!(show_object(&json), object);
+        }
+
         #[test]
         fn numbers_keep_their_value(number: f64) {
             let mut faults = Faults::default();

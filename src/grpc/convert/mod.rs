@@ -16,6 +16,7 @@ pub(super) mod failure_handling;
 pub(super) mod filter;
 pub(super) mod headers;
 pub(super) mod json;
+mod place;
 pub(super) mod retry_policy;
 pub(super) mod signing;
 pub(super) mod tail;
