@@ -100,7 +100,8 @@ pub fn first_unfulfilled(filters: &[EventFilter], payload: Option<&Value>) -> Op
 }
 
 /// A payload as filters read it, at any depth that publishing lets pass. None where
-/// it has a number that is beyond all doubles: such a payload fulfils no condition.
+/// it has a number that is beyond all doubles, or half a surrogate pair: such a payload
+/// fulfils no condition.
 pub fn read_payload(payload: &str) -> Option<Value> {
     let mut reader = serde_json::Deserializer::from_str(payload);
     // The levels were counted when it was published.

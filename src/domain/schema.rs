@@ -34,7 +34,11 @@ impl Schema {
         let mut reader = serde_json::Deserializer::from_str(payload);
         // The levels were counted already, and the parser's own limit is lower.
         reader.disable_recursion_limit();
-        let Ok(value) = Value::deserialize(&mut reader) else { return Vec::new() };
+        let value = match Value::deserialize(&mut reader) {
+            Ok(value) => value,
+            // JSON may have numbers that no double holds, and halves of surrogate pairs.
+            Err(error) => return vec![format!("cannot be compared with the schema: {error}")],
+        };
         (self.0.iter_errors(&value).take(FAULTS_NAMED))
             .map(|fault| {
                 let at = fault.instance_path().as_str();
@@ -65,6 +69,15 @@ mod tests {
             faults.contains("/ingestionTimestamp") && faults.contains("/attributes"),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_a_fault_and_not_a_pass() {
+        let schema = Schema::compile(r#"{"required":["b"]}"#).expect("a schema");
+        for payload in [r#"{"a":1e999}"#, r#"{"a":"\ud800"}"#] {
+            assert_eq!(crate::domain::json::check_payload(payload), Ok(()));
+            assert_eq!(schema.faults(payload).len(), 1, "{payload}");
+        }
     }
 
     #[test]
