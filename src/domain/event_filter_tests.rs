@@ -135,4 +135,74 @@ proptest! {
         prop_assert_eq!(order(&one, &other), order(&other, &one).map(Ordering::reverse));
         prop_assert_eq!(order(&one, &Number::from(integer)), Some(Ordering::Equal));
     }
+
+    #[test]
+    fn they_agree_with_a_naive_evaluation(
+        payload in payload(),
+        path in "(/([ab]|~0|~1|0|1|)){0,3}",
+        values in prop::collection::vec(payload(), 0..3),
+        bound in -2i32..3,
+    ) {
+        use FilterOperator::*;
+        let found = walk(&payload, &path);
+        let of = |operator| filter(&path, operator, Value::Array(values.clone()));
+        let any = |test: &dyn Fn(&Value, &Value) -> bool| {
+            found.is_some_and(|found| values.iter().any(|value| test(found, value)))
+        };
+        let equals = any(&|a, b| as_doubles(a) == as_doubles(b));
+        prop_assert_eq!(of(Equals).holds(&payload), equals);
+        prop_assert_eq!(of(NotEquals).holds(&payload), !equals);
+        let prefix = any(&|a, b| match (a, b) {
+            (Value::String(text), Value::String(prefix)) => text.starts_with(&**prefix),
+            _ => false,
+        });
+        prop_assert_eq!(of(Prefix).holds(&payload), prefix);
+        prop_assert_eq!(filter(&path, Exists, json!([])).holds(&payload), found.is_some());
+        let number = found.and_then(Value::as_f64);
+        let greater = filter(&path, GreaterThan, json!([bound])).holds(&payload);
+        prop_assert_eq!(greater, number.is_some_and(|number| number > f64::from(bound)));
+        let less = filter(&path, LessThan, json!([bound])).holds(&payload);
+        prop_assert_eq!(less, number.is_some_and(|number| number < f64::from(bound)));
+        // Read from its text, as it is when an event is matched, it is the same.
+        let read = read_payload(&payload.to_string());
+        prop_assert_eq!(read.as_ref(), Some(&payload));
+    }
+}
+
+/// Small values of few kinds, so that some are equal.
+fn payload() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-2i64..3).prop_map(Value::from),
+        (-4i32..6).prop_map(|halves| Value::from(f64::from(halves) / 2.0)),
+        "[ab]{0,2}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            prop::collection::btree_map("[ab~/0]?", inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn walk<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('/').skip(1).try_fold(value, |value, step| match value {
+        Value::Object(members) => members.get(&step.replace("~1", "/").replace("~0", "~")),
+        Value::Array(values) => values.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// The same with all numbers as doubles, which hold these exactly.
+fn as_doubles(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Array(values) => values.iter().map(as_doubles).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), as_doubles(value))).collect()
+        }
+        other => other.clone(),
+    }
 }

@@ -119,18 +119,79 @@ mod tests {
         }
     }
 
+    /// JSON, and what nearly is: any text in strings, escapes good and bad, large
+    /// numbers, keys twice.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let text = || {
+            let part = prop_oneof![
+                3 => "[a-c{}:,\\[\\] ]{0,3}",
+                1 => "\\PC{0,3}",
+                1 => "\\\\[\"\\\\/bfnrtux0]",
+                1 => "\\\\u[0-9a-fA-F]{4}",
+                1 => any::<char>().prop_map(String::from),
+            ];
+            prop::collection::vec(part, 0..3).prop_map(|parts| format!("\"{}\"", parts.concat()))
+        };
+        let number = "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?";
+        let leaf = prop_oneof![number.prop_map(String::from), text(), "null|true|false|tru|NaN|01"];
+        let value = leaf.prop_recursive(6, 40, 4, move |inner| {
+            let member =
+                (text(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(|v| format!("[{}]", v.join(" ,"))),
+                prop::collection::vec(member, 0..4).prop_map(|m| format!("{{{}}}", m.join(","))),
+            ]
+        });
+        let member = (text(), value).prop_map(|(name, value)| format!("{name}:{value}"));
+        prop::collection::vec(member, 0..4).prop_map(|m| format!("\t{{{}}} \r\n", m.join(",")))
+    }
+
+    /// The two things that JSON has and serde_json's values have not.
+    fn is_beyond_values(error: &serde_json::Error) -> bool {
+        let error = error.to_string();
+        ["number out of range", "surrogate", "unexpected end of hex escape"]
+            .iter()
+            .any(|known| error.contains(known))
+    }
+
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*|[\\[\\]{}\",:\\\\u0]*") {
+        fn no_text_makes_it_panic(text in "\\PC*|[\\[\\]{}\",:\\\\u0]*|(?s).{0,40}") {
             let _ = check_payload(&text);
         }
 
         #[test]
-        fn what_it_accepts_is_an_object_to_the_parser(text in "[{}\\[\\]\",:a1\\\\ ]{0,24}") {
-            if check_payload(&text).is_ok() {
-                let value: serde_json::Value = serde_json::from_str(&text).expect("parses");
-                prop_assert!(value.is_object());
+        fn what_it_accepts_is_an_object_to_the_parser(
+            text in prop_oneof!["[{}\\[\\]\",:a1\\\\ ]{0,24}".prop_map(String::from), nearly_json()],
+        ) {
+            let parsed = serde_json::from_str::<serde_json::Value>(&text);
+            match (check_payload(&text), parsed) {
+                (Ok(()), Ok(value)) => prop_assert!(value.is_object()),
+                (Ok(()), Err(error)) => prop_assert!(is_beyond_values(&error), "{}", error),
+                // What the parser takes is refused for U+0000 only, being small and no array.
+                (Err(JsonFault::Null), _) => prop_assert!(text.contains("\\u0000") || text.contains('\0')),
+                (Err(JsonFault::NoObject), Ok(value)) => prop_assert!(!value.is_object()),
+                (Err(fault), parsed) => {
+                    prop_assert!(parsed.is_err() && !fault.to_string().is_empty(), "{}", fault);
+                }
             }
+        }
+
+        #[test]
+        fn the_level_that_is_too_deep_is_found_at_any_shape(
+            shape in prop::collection::vec(any::<bool>(), 1..300),
+        ) {
+            // The outermost is an object, so that only the depth can be wrong.
+            let open = |array: &bool| if *array { "[" } else { "{\"[\\\"{\":" };
+            let close = |array: &bool| if *array { "]" } else { "}" };
+            let opened: String = shape.iter().map(open).collect();
+            let closed: String = shape.iter().rev().map(close).collect();
+            let expected = if shape.len() < limits::PAYLOAD_DEPTH {
+                Ok(())
+            } else {
+                Err(JsonFault::TooDeep(limits::PAYLOAD_DEPTH))
+            };
+            prop_assert_eq!(check_payload(&format!("{{\"\":{opened}0{closed}}}")), expected);
         }
     }
 }

@@ -92,10 +92,39 @@ fn header_text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn header_values_are_visible_ascii() {
         assert_eq!(header_text("Größe 5%\r\n"), "Gr%C3%B6%C3%9Fe 5%25%0D%0A");
+    }
+
+    proptest! {
+        #[test]
+        fn no_event_reaches_beyond_its_headers(
+            event_name: String,
+            ref_id: String,
+            request_id: String,
+        ) {
+            let event = EventIdentity {
+                event_id: "id",
+                event_name: &event_name,
+                ref_id: &ref_id,
+                request_id: &request_id,
+            };
+            let headers = event_headers("0123456789abcdef01234567".parse().expect("an id"), &event, 1);
+            prop_assert_eq!(headers.len(), 6 - usize::from(ref_id.is_empty()) - usize::from(request_id.is_empty()));
+            for (name, value) in headers {
+                prop_assert!(value.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}: {:?}", name, value);
+            }
+            // Nothing is lost: what is percent-encoded reads back.
+            let form = header_text(&event_name).replace('+', "%2B");
+            let read = url::form_urlencoded::parse(format!("n={form}").replace('&', "%26").as_bytes())
+                .next()
+                .map(|(_, value)| value.into_owned());
+            prop_assert_eq!(read, Some(event_name));
+        }
     }
 }

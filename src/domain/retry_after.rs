@@ -47,8 +47,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic_or_wait_too_long(text in "\\PC{0,40}|[0-9]{1,30}") {
-            prop_assert!(parse(&text, NOW).is_none_or(|wait| wait <= LONGEST));
+        fn no_text_makes_it_panic_or_wait_too_long(
+            text in "\\PC{0,40}|[0-9]{1,30}|(?s).{0,30}\
+                |[A-Z][a-z]{2,8},? [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{1,6} [0-9:]{5,9} (GMT|[0-9]{4})",
+            now: i64,
+        ) {
+            for now in [NOW, Timestamp::from_micros(now)] {
+                prop_assert!(parse(&text, now).is_none_or(|wait| wait <= LONGEST));
+            }
+        }
+
+        #[test]
+        fn it_asks_for_what_it_says_and_for_a_day_at_most(
+            seconds in prop_oneof![0u64..200_000, any::<u64>()],
+            offset in -200_000i64..200_000,
+        ) {
+            let wait = parse(&seconds.to_string(), NOW);
+            prop_assert_eq!(wait, Some(Duration::from_secs(seconds).min(LONGEST)));
+            let date = u64::try_from(NOW.micros() / 1_000_000 + offset).expect("after 1970");
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(date));
+            let expected = Duration::from_secs(u64::try_from(offset).unwrap_or_default());
+            prop_assert_eq!(parse(&date, NOW), Some(expected.min(LONGEST)), "{}", date);
         }
     }
 }

@@ -1,4 +1,5 @@
 use ed25519_dalek::{Signature, VerifyingKey};
+use proptest::prelude::*;
 
 use super::*;
 use crate::domain::signing::SigningSecret;
@@ -90,5 +91,85 @@ fn ed25519_verifies_with_the_public_key() {
         let signature = Signature::from_slice(&signature).expect("64 bytes");
         key.verify_strict(b"id.12.body", &signature).expect("it verifies");
         assert!(key.verify_strict(b"id.12.bodY", &signature).is_err());
+    }
+}
+
+proptest! {
+    // Keys of ed25519 take their time where nothing is optimized.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn any_body_is_signed_and_no_other_verifies(
+        body in prop::collection::vec(any::<u8>(), 0..80),
+        id in "[ -~]{0,40}",
+        seconds in 0i64..100_000_000_000,
+        random: [u8; 32],
+        old: [u8; 32],
+        spoiled: prop::sample::Index,
+    ) {
+        let other = {
+            let mut other = [&body[..], b" "].concat();
+            other[spoiled.index(body.len() + 1)] ^= 1;
+            other
+        };
+        for scheme in [
+            SigningScheme::StandardWebhooks,
+            SigningScheme::StandardWebhooksEd25519,
+            SigningScheme::HmacSha256Hex,
+            SigningScheme::HmacSha256Base64,
+        ] {
+            let secrets = [generate(scheme, random), generate(scheme, old)];
+            let signer = signer(scheme, &[(&secrets[0], None), (&secrets[1], None)]);
+            let headers = signer.headers(&id, at(seconds), &body);
+            let signature = &headers.last().expect("a signature").1;
+            prop_assert!(signature.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            let text = |body: &[u8]| [id.as_bytes(), format!(".{seconds}.").as_bytes(), body].concat();
+            let standard = matches!(
+                scheme,
+                SigningScheme::StandardWebhooks | SigningScheme::StandardWebhooksEd25519
+            );
+            let (signed, forged) = if standard {
+                (text(&body), text(&other))
+            } else {
+                (body.clone(), other.clone())
+            };
+            // Only Standard Webhooks signs with all that are live.
+            let signatures: Vec<_> = signature.split(' ').collect();
+            prop_assert_eq!(signatures.len(), if standard { 2 } else { 1 });
+            for (secret, signature) in secrets.iter().zip(signatures) {
+                prop_assert!(verifies(scheme, secret, signature, &signed));
+                prop_assert!(!verifies(scheme, secret, signature, &forged));
+            }
+        }
+    }
+}
+
+/// What a receiver does, with the libraries alone.
+fn verifies(scheme: SigningScheme, secret: &str, signature: &str, signed: &[u8]) -> bool {
+    let hmac = |key: &[u8], signature: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+        mac.update(signed);
+        mac.verify_slice(signature).is_ok()
+    };
+    let base64 = |text: &str| STANDARD.decode(text).expect("base64");
+    match scheme {
+        SigningScheme::StandardWebhooks => {
+            let key = base64(secret.strip_prefix("whsec_").expect("a prefix"));
+            hmac(&key, &base64(signature.strip_prefix("v1,").expect("v1")))
+        }
+        SigningScheme::HmacSha256Base64 => hmac(secret.as_bytes(), &base64(signature)),
+        SigningScheme::HmacSha256Hex => {
+            let byte = |at| u8::from_str_radix(&signature[at..at + 2], 16).expect("hex");
+            let bytes: Vec<_> = (0..signature.len()).step_by(2).map(byte).collect();
+            hmac(secret.as_bytes(), &bytes)
+        }
+        SigningScheme::StandardWebhooksEd25519 => {
+            let public = public_key(scheme, secret).expect("a public key");
+            let public = base64(public.strip_prefix("whpk_").expect("a prefix"));
+            let key = VerifyingKey::from_bytes(&public.try_into().expect("32 bytes"));
+            let signature = base64(signature.strip_prefix("v1a,").expect("v1a"));
+            let signature = Signature::from_slice(&signature).expect("64 bytes");
+            key.expect("a key").verify_strict(signed, &signature).is_ok()
+        }
     }
 }

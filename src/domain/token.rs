@@ -143,6 +143,43 @@ mod tests {
         }
 
         #[test]
+        fn one_character_that_differs_is_refused(
+            position in 0i64..,
+            at: prop::sample::Index,
+            other in "[A-Za-z0-9_-]",
+            cursor: (i64, String),
+        ) {
+            let query = Fingerprint::of(&1);
+            let spoil = |token: &str| {
+                let at = at.index(token.len());
+                let mut spoiled = token.to_owned();
+                spoiled.replace_range(at..=at, &other);
+                [spoiled, token[..at].to_owned(), format!("{token}{other}")]
+            };
+            let token = resume_token(DatabaseId(7), &tenant("t"), Position(position));
+            for spoiled in spoil(&token).iter().filter(|spoiled| **spoiled != token) {
+                prop_assert!(read_resume_token(spoiled, DatabaseId(7), &tenant("t")).is_err());
+            }
+            let page = page_token(query, &cursor);
+            // Without any character it is no token, and asks for the first page.
+            for spoiled in spoil(&page).iter().filter(|s| **s != page && !s.is_empty()) {
+                prop_assert!(read_page_token::<(i64, String)>(spoiled, query).is_err());
+            }
+        }
+
+        #[test]
+        fn a_forged_checksum_makes_nothing_panic(
+            kind in 0u8..4,
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let forged = seal([&[kind][..], &bytes].concat());
+            let position = read_resume_token(&forged, DatabaseId(0), &tenant("t"));
+            prop_assert!(position.is_err(), "bound to a database and a tenant");
+            prop_assert!(read_page_token::<(i64, String)>(&forged, Fingerprint::of(&1)).is_err());
+            prop_assert!(read_page_token::<i64>(&seal(bytes), Fingerprint::of(&1)).is_err());
+        }
+
+        #[test]
         fn no_text_makes_it_panic_or_pass(text in "\\PC{1,80}") {
             prop_assert!(read_resume_token(&text, DatabaseId(1), &tenant("t")).is_err());
             prop_assert!(read_page_token::<i64>(&text, Fingerprint::of(&1)).is_err());

@@ -86,3 +86,51 @@ fn headers(destination: &HttpDestination, format: PayloadFormat) -> HeaderMap {
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     headers
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{error::Faults, webhook::Header, webhook_rules::check_headers};
+
+    proptest! {
+        #[test]
+        fn headers_that_the_rules_let_pass_go_out_as_they_are_and_alone(
+            given in prop::collection::vec(
+                (
+                    "\\PC{0,8}|[!-~]{1,8}|[Hh]ost|(?i)tidings-a|[a-c]: x|(?s).{0,3}",
+                    prop::collection::vec("[ -~\\t]{0,12}|(?s).{0,6}|a\r\nb: c", 0..3),
+                ),
+                0..4,
+            ),
+        ) {
+            let configured: Vec<_> = given
+                .into_iter()
+                .map(|(name, values)| Header { name, values, sensitive: false })
+                .collect();
+            let mut faults = Faults::default();
+            check_headers(&mut faults, "headers", &configured);
+            if !faults.is_empty() {
+                return Ok(());
+            }
+            let destination = HttpDestination { headers: configured.clone(), ..Default::default() };
+            let sent = headers(&destination, PayloadFormat::Event);
+            for header in &configured {
+                let values: Vec<_> = sent.get_all(&header.name).iter().map(|v| v.as_bytes()).collect();
+                let expected: Vec<_> = header.values.iter().map(|v| v.as_bytes()).collect();
+                prop_assert_eq!(values, expected, "{}", header.name);
+            }
+            let ours = [header::CONTENT_TYPE, header::USER_AGENT, header::HOST, header::CONNECTION];
+            for name in sent.keys() {
+                let configured = configured.iter().any(|h| h.name.eq_ignore_ascii_case(name.as_str()));
+                prop_assert!(configured || ours[..2].contains(name), "{}", name);
+                prop_assert!(!ours[2..].contains(name) && !name.as_str().starts_with("tidings-"));
+            }
+            for value in sent.values() {
+                let clean = |b: &u8| *b == b'\t' || (b' '..=b'~').contains(b);
+                prop_assert!(value.as_bytes().iter().all(clean), "{:?}", value);
+            }
+        }
+    }
+}

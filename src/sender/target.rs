@@ -117,7 +117,10 @@ impl fmt::Debug for Target {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sender::Request;
 
     #[test]
     fn urls_are_taken_apart() {
@@ -158,6 +161,35 @@ mod tests {
             ("long", matches!(Target::parse(&long), Err(Path))),
         ] {
             assert!(expected, "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_fits_into_a_request(
+            url in "(?s)(http|https|HTTP|ftp|):?[/\\\\]{0,3}([a-z0-9.%-]{1,9}|\\[[0-9a-f:.]{1,12}\\]|\\PC{1,5})\
+                (:[0-9]{0,6})?([/?#].{0,24}|[/?#][ -~\\r\\n\\t]{0,24})?|(?s).{0,30}",
+        ) {
+            let Ok(target) = Target::parse(&url) else { return Ok(()) };
+            let request =
+                Request { method: http::Method::POST, headers: Default::default(), body: "".into() };
+            let request = request.into_http(&target);
+            let (line, host) = (request.uri().to_string(), &request.headers()["host"]);
+            let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
+            // No blank, no line end, no second host. Bytes beyond ASCII, if there were any,
+            // would not be visible.
+            prop_assert!(visible(line.as_bytes()) && line.starts_with('/'), "{}", line);
+            prop_assert!(visible(host.as_bytes()) && !host.is_empty(), "{:?}", host);
+            prop_assert!(request.uri().authority().is_none());
+            prop_assert_eq!(host, &target.authority);
+
+            // Parsed again, what was understood means the same.
+            let scheme = if target.origin.https { "https" } else { "http" };
+            let host = host.to_str().expect("visible");
+            let again = Target::parse(&format!("{scheme}://{host}{line}")).expect("it parsed before");
+            prop_assert_eq!(&again.origin, &target.origin);
+            prop_assert_eq!(&again.path_and_query, &target.path_and_query);
+            prop_assert_eq!(&again.authority, &target.authority);
         }
     }
 }

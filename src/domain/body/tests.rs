@@ -1,5 +1,7 @@
 //! Each body, to the byte.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::domain::{enrichment::Blocks, error::Faults, time::Timestamp};
 
@@ -144,5 +146,94 @@ fn blocks_stand_where_each_format_has_them_and_only_if_asked_for() {
         let bare = Event { enrichments: None, ..event.clone() };
         assert_eq!(body, without.body(&tenant, &bare));
         assert_eq!(Recipe::new(&spec(&asking)).body(&tenant, &bare), body);
+    }
+}
+
+const FORMATS: [PayloadFormat; 6] = [
+    PayloadFormat::Event,
+    PayloadFormat::CloudEvents,
+    PayloadFormat::Raw,
+    PayloadFormat::SuperOffice,
+    PayloadFormat::Sonar,
+    PayloadFormat::Socotra,
+];
+
+/// Members of an object as a publisher may write them: names twice, blanks, escapes,
+/// and names that the formats have themselves.
+fn members() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = prop_oneof![
+        any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        "\"(action|uuid|properties|Event|Entity|Timestamp|\\\\u0041ction|\\\\ud800|[a-c,:{}\\[\\]]{0,3})\"",
+    ];
+    let value = prop_oneof![
+        name.clone(),
+        "(-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?)|true|null",
+        "\\[ ?\\]|\\[1,\"\\]\"\\]|\\{\"a\" : [0-9]\\}",
+    ];
+    prop::collection::vec((name, value), 0..6)
+}
+
+fn object(members: &[(String, String)]) -> String {
+    let members: Vec<_> =
+        members.iter().map(|(name, value)| format!("{name} : {value} ")).collect();
+    format!(" {{{}}}\n", members.join(","))
+}
+
+proptest! {
+    #[test]
+    fn any_event_makes_valid_json_of_any_format(
+        names: [String; 4],
+        members in members(),
+        properties in prop::option::of(prop::collection::btree_map(any::<String>(), any::<i32>(), 1..4)),
+        micros: i64,
+    ) {
+        let payload = object(&members);
+        prop_assert_eq!(crate::domain::json::check_payload(&payload).is_err(), payload.contains("\\u0000"));
+        let [event_name, ref_id, request_id, webhook_name] = names;
+        let properties = properties.map(|p| serde_json::json!(p).to_string());
+        let event = Event {
+            event_name,
+            ref_id,
+            request_id,
+            ingest_time: Timestamp::from_micros(micros.rem_euclid(250_000_000_000_000_000)),
+            enrichments: Blocks::read([("tillDetails", &*payload)], "e", &mut Faults::default()),
+            ..event(&payload)
+        };
+        for (format, till_details) in FORMATS.iter().flat_map(|format| [(*format, false), (*format, true)]) {
+            let spec = WebhookSpec {
+                enrichment: Enrichment { till_details, ..Enrichment::default() },
+                name: webhook_name.clone(),
+                payload_format: format,
+                static_properties: properties.as_deref().map(Into::into),
+                ..WebhookSpec::default()
+            };
+            let body = Recipe::new(&spec).body(&"acme".parse().expect("a tenant id"), &event);
+            let valid = serde_json::from_str::<serde::de::IgnoredAny>(&body);
+            prop_assert!(valid.is_ok(), "{:?}: {}", format, body);
+            let whole = !till_details && !matches!(format, PayloadFormat::SuperOffice | PayloadFormat::Sonar);
+            prop_assert!(!whole || body.contains(&payload), "byte for byte: {}", body);
+            // A half of a surrogate pair is JSON, but no text.
+            let Ok(read) = serde_json::from_str::<serde_json::Value>(&body) else { continue };
+            let ours = match format {
+                PayloadFormat::Raw => continue,
+                PayloadFormat::Event => "eventName",
+                PayloadFormat::SuperOffice => "Event",
+                PayloadFormat::Sonar => "action",
+                // Its own attributes are checked when the webhook is made.
+                PayloadFormat::CloudEvents if spec.static_properties.is_some() => continue,
+                PayloadFormat::CloudEvents | PayloadFormat::Socotra => "type",
+            };
+            prop_assert_eq!(read[ours].as_str(), Some(&*event.event_name), "{:?}: {}", format, body);
+        }
+    }
+
+    #[test]
+    fn members_are_found_as_they_were_written(given in members()) {
+        let text = object(&given);
+        let found: Vec<_> = crate::domain::members::members(&text)
+            .into_iter()
+            .map(|member| (member.raw_name.to_owned(), member.value.to_owned()))
+            .collect();
+        prop_assert_eq!(found, given);
     }
 }
