@@ -26,6 +26,7 @@ mod one_server;
 mod ordering;
 mod publish_streams;
 mod publishing;
+mod random_messages;
 mod rebinding;
 mod retries;
 mod retry_delivery;
