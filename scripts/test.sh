@@ -11,6 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 #   buf build --exclude-source-info --path proto/tidings -o proto/released.binpb
 released=proto/released.binpb
 buf_version=1.75.0
+# The official libraries: that for JavaScript here, that for Python in the requirements.
+standardwebhooks_version=1.1.1
 requirements=tests/python/requirements.txt
 
 target=${CARGO_TARGET_DIR:-target}
@@ -27,20 +29,38 @@ stop() {
 }
 trap '[[ $? -eq 0 ]] || stop "$current"' EXIT
 
-# Runs one step: a name, then the command.
+# Ends a command that runs in the background when the script is interrupted.
+running=
+trap '[[ -z $running ]] || kill "$running" 2>/dev/null; exit 130' INT TERM
+
+# Runs one step: the seconds that it may take, a name, then the command, or a function
+# of this script. The limits have room for builds from nothing; a command that hangs
+# ends with them.
+times=()
 step() {
-    current=$1
-    shift
+    local limit=$1 start=$SECONDS
+    current=$2
+    shift 2
     echo "==> $current"
-    local start=$SECONDS
-    "$@"
-    echo "    $((SECONDS - start)) s"
+    if [[ $(type -t "$1") == function ]]; then
+        "$@"
+    else
+        timeout --kill-after=10 "$limit" "$@" &
+        running=$!
+        wait "$running" || stop "$current, with $? (124: not done within $limit s)"
+        running=
+    fi
+    local took=$((SECONDS - start))
+    echo "    $took s"
+    ((took <= limit)) || stop "$current took $took s, and may take $limit s"
+    times+=("$(printf '%5d s of %4d s  %s' "$took" "$limit" "$current")")
 }
 
 # Installs the Debian packages of commands that are missing.
 install_packages() {
     local packages=() run=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     ((${#packages[@]})) || return 0
@@ -67,11 +87,23 @@ install_buf() {
     [[ $("$buf" --version) == "$buf_version" ]]
 }
 
+install_javascript() {
+    javascript=$tools/standardwebhooks-$standardwebhooks_version
+    local installed=$javascript/node_modules/standardwebhooks/package.json
+    local line="\"version\": \"$standardwebhooks_version\""
+    if grep -qsF "$line" "$installed"; then return 0; fi
+    rm -rf "$javascript"
+    npm install --prefix "$javascript" --loglevel error --no-audit --no-fund --no-save \
+        "standardwebhooks@$standardwebhooks_version"
+    grep -qF "$line" "$installed"
+}
+
 install_python() {
     local folder=$tools/python
     python=$folder/bin/python
     # The copy is made last: it says that the folder is complete.
-    if cmp -s "$requirements" "$folder/requirements.txt" && "$python" -c 'import grpc'; then
+    if cmp -s "$requirements" "$folder/requirements.txt" &&
+        "$python" -c 'import grpc, standardwebhooks'; then
         return 0
     fi
     rm -rf "$folder"
@@ -84,21 +116,25 @@ for tool in cargo rustfmt cargo-clippy git; do
     command -v "$tool" >/dev/null || stop "$tool is missing: install Rust with rustup, and git"
 done
 mkdir -p "$tools"
-step "system packages" install_packages
-step "buf $buf_version" install_buf
-step "Python packages" install_python
+step 600 "system packages" install_packages
+step 300 "buf $buf_version" install_buf
+step 300 "JavaScript packages" install_javascript
+step 300 "Python packages" install_python
 
-step "formatting" cargo fmt --check
-step "contract: lint" "$buf" lint
-step "contract: formatting" "$buf" format -d --exit-code
-step "contract: compatibility" "$buf" breaking --against "$released"
-step "clippy" cargo clippy --all-targets "${features[@]}" -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" \
+step 60 "formatting" cargo fmt --check
+step 60 "contract: lint" "$buf" lint
+step 60 "contract: formatting" "$buf" format -d --exit-code
+step 60 "contract: compatibility" "$buf" breaking --against "$released"
+step 1800 "clippy" cargo clippy --all-targets "${features[@]}" -- -D warnings
+step 1800 "documentation" env RUSTDOCFLAGS="-D warnings" \
     cargo doc --no-deps --document-private-items "${features[@]}"
 # Makes the binary that the steps after it run, too.
-step "tests" cargo test "${features[@]}"
-step "demo" timeout 120 "$binary" demo --exit
-step "a client in Python" timeout 300 "$python" tests/python/round.py "$binary"
-step "buf curl as a client" timeout 300 tests/python/buf_curl.sh "$buf" "$binary"
+step 1800 "building tests" cargo test --no-run "${features[@]}"
+step 900 "tests" cargo test "${features[@]}"
+step 120 "demo" "$binary" demo --exit
+step 300 "a client in Python" "$python" tests/python/round.py "$binary"
+step 300 "signatures" "$python" tests/python/signatures.py "$binary" "$javascript"
+step 300 "buf curl as a client" tests/python/buf_curl.sh "$buf" "$binary"
 
-echo "all checks passed"
+printf '%s\n' "${times[@]}"
+echo "all checks passed in $SECONDS s"
