@@ -47,7 +47,14 @@ async fn assert_works(server: &TestServer) {
 #[tokio::test]
 async fn an_empty_message_is_answered_by_every_rpc() {
     let server = TestServer::start().await;
-    let lists = ["ListWebhooks", "ListEventLogs", "ListEventMetadata", "TailEventLogs"];
+    let lists = [
+        "ListWebhooks",
+        "ListEventLogs",
+        "ListEventMetadata",
+        "ListDivertedEvents",
+        "ListDivertedEventJobs",
+        "TailEventLogs",
+    ];
     let not_built = ["GetDeliveryStats"];
     for path in paths() {
         let rpc = path.rsplit('/').next().expect("a name");
