@@ -10,11 +10,9 @@ use super::{
     webhook::Webhook,
 };
 
-/// A POST to be made, once.
+/// A POST to be made, once, to the alert URL that its webhook has by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Where it goes.
-    pub url: String,
     /// Its body, a JSON object.
     pub body: String,
 }
@@ -50,7 +48,7 @@ impl Alert {
             "error": last.map_or("", |last| &last.error),
             "endTime": state.end_time.map(|time| time.rfc3339()),
         });
-        Some(Self { url: url.clone(), body: body.to_string() })
+        Some(Self { body: body.to_string() })
     }
 }
 

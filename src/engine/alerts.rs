@@ -59,33 +59,36 @@ impl Alerts {
             next = self.store.next_alert(WebhookKey(0), &self.busy).await?;
         }
         let Some(notice) = next else { return Ok(false) };
+        let webhook = self.store.webhook(notice.webhook_key).await?;
         self.store.forget_notice(notice.key).await?;
         self.last = notice.webhook_key;
-        if self.clock.now().since(notice.create_time) < LONGEST_AGE {
+        let handling = webhook.and_then(|webhook| webhook.spec.failure_handling);
+        // Checked when it was stored; gone where its owner wants no alerts any more.
+        let target = handling.and_then(|handling| Target::parse(&handling.alert_url).ok());
+        if let Some(target) = target
+            && self.clock.now().since(notice.create_time) < LONGEST_AGE
+        {
             self.busy.push(notice.webhook_key);
-            self.under_way.spawn(send(Arc::clone(&self.sender), notice));
+            self.under_way.spawn(send(Arc::clone(&self.sender), target, notice));
         }
         Ok(true)
     }
 }
 
-async fn send(sender: Arc<HttpSender>, notice: Notice) -> WebhookKey {
+/// Sends an alert; says whose it was.
+async fn send(sender: Arc<HttpSender>, target: Target, notice: Notice) -> WebhookKey {
     let webhook = notice.webhook_key;
-    // It was checked when it was stored.
-    if let Ok(target) = Target::parse(&notice.target) {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let body = Bytes::from(notice.content);
-        let request = Request { method: Method::POST, headers, body };
-        let answer = Connection::new(sender).send(&target, request, &Limits::default()).await;
-        match answer {
-            Ok(answer) if (200..300).contains(&answer.status) => {}
-            Ok(answer) => {
-                tracing::warn!(webhook = webhook.0, status = answer.status, "an alert was refused");
-            }
-            Err(error) => tracing::warn!(webhook = webhook.0, %error, "an alert was not sent"),
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    let body = Bytes::from(notice.content);
+    let request = Request { method: Method::POST, headers, body };
+    match Connection::new(sender).send(&target, request, &Limits::default()).await {
+        Ok(answer) if (200..300).contains(&answer.status) => {}
+        Ok(answer) => {
+            tracing::warn!(webhook = webhook.0, status = answer.status, "an alert was refused");
         }
+        Err(error) => tracing::warn!(webhook = webhook.0, %error, "an alert was not sent"),
     }
     webhook
 }

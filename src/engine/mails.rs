@@ -70,9 +70,9 @@ impl Mails {
         let Some(mailer) = &self.mailer else {
             return Err("no mail server is configured".to_owned());
         };
-        let Notice { key, target, subject, content, create_time, .. } = notice;
+        let Notice { key, address, subject, content, create_time, .. } = notice;
         let id = format!("{key}.{:016x}", self.store.database_id().0);
-        let sent = mailer.send(target, subject, content, &id, *create_time).await;
+        let sent = mailer.send(address, subject, content, &id, *create_time).await;
         sent.map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,6 @@
 //! flags. Read once, checked once; faults name the key.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,8 +54,10 @@ pub struct Config {
     /// How long what is in flight may take to finish at the end.
     #[serde(with = "humantime_serde")]
     pub drain_grace: Duration,
-    /// The mail server for notices of suspensions; empty means that none are sent.
-    pub smtp_url: SmtpUrl,
+    /// The mail server for notices of suspensions; without it none are sent. It holds a
+    /// password.
+    #[serde(deserialize_with = "secret")]
+    pub smtp_url: Option<Secret>,
     /// The sender's address of these mails.
     pub mail_from: String,
     /// Tails that may be open at once.
@@ -66,17 +67,6 @@ pub struct Config {
     /// Ranges of addresses that deliveries may go to though they are not public.
     #[serde(with = "super::ranges")]
     pub allow_destination: Vec<IpNet>,
-}
-
-/// The URL of a mail server. It holds a password, so it is never shown.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SmtpUrl(pub String);
-
-impl fmt::Debug for SmtpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "***" })
-    }
 }
 
 /// How log lines look.
@@ -101,7 +91,7 @@ impl Default for Config {
             attempt_timeout: limits::DEFAULT_TIMEOUT,
             retention: Duration::from_secs(30 * 24 * 3600),
             drain_grace: Duration::from_secs(10),
-            smtp_url: SmtpUrl::default(),
+            smtp_url: None,
             mail_from: String::new(),
             max_tails: 1_000,
             max_tail_lag: 10_000,
@@ -160,7 +150,7 @@ impl Config {
             (self.attempt_timeout.is_zero() || self.attempt_timeout > limits::LONGEST_TIMEOUT)
                 .then_some("attempt_timeout must be more than 0 and at most 2 minutes"),
             (self.retention < second).then_some("retention must be at least 1s"),
-            (!self.smtp_url.0.is_empty() && self.mail_from.is_empty())
+            (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),
             (self.max_tail_lag < 1).then_some("max_tail_lag must be at least 1"),
         ];
@@ -245,6 +235,9 @@ mod tests {
             "secret_key = { s3cret = 's3cret' }",
             "secret_key = ''",
             "secret_key = 5353535353",
+            "smtp_url = smtp://u:s3cret@h",
+            "smtp_url = ['s3cret']",
+            "smtp_url = 'smtp://u:s3cret@h'",
         ] {
             let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
             assert!(error.starts_with("configuration: "), "{error}");

@@ -167,11 +167,9 @@ impl Server {
 }
 
 fn mailer(config: &Config) -> Result<Option<Mailer>, String> {
-    let url = &config.smtp_url.0;
-    if url.is_empty() {
-        return Ok(None);
-    }
-    Mailer::new(url, &config.mail_from).map(Some).map_err(|e| format!("configuration: {e}"))
+    let Some(url) = &config.smtp_url else { return Ok(None) };
+    let mailer = Mailer::new(url.expose(), &config.mail_from);
+    mailer.map(Some).map_err(|e| format!("configuration: {e}"))
 }
 
 fn home_tenant() -> Result<TenantId, String> {

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 const COLUMNS: &str =
-    "notice_key, webhook_key, target, subject, content, create_time, attempt_count";
+    "notice_key, webhook_key, address, subject, content, create_time, attempt_count";
 
 /// Something to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct Notice {
     pub key: i64,
     /// The webhook that it is about.
     pub webhook_key: WebhookKey,
-    /// Address or URL.
-    pub target: String,
+    /// Whom a mail goes to; empty in alerts, whose URL is the webhook's.
+    pub address: String,
     /// Of a mail; empty in alerts.
     pub subject: String,
     /// Text or body.
@@ -38,7 +38,7 @@ pub(super) async fn insert_mail(
     mail: &Mail,
 ) -> std::result::Result<(), Failure> {
     let sql = "INSERT INTO notices
-               (webhook_key, kind, target, subject, content, create_time, due_time)
+               (webhook_key, kind, address, subject, content, create_time, due_time)
                VALUES ($1, 1, $2, $3, $4, $5, $5)";
     let values = [
         change.webhook_key().0.into(),
@@ -58,14 +58,9 @@ pub(super) async fn insert_alert(
     now: Timestamp,
 ) -> std::result::Result<(), Failure> {
     let sql = "INSERT INTO notices
-               (webhook_key, kind, target, subject, content, create_time, due_time)
-               VALUES ($1, 2, $2, '', $3, $4, $4)";
-    let values = [
-        webhook.0.into(),
-        alert.url.as_str().into(),
-        alert.body.as_str().into(),
-        now.micros().into(),
-    ];
+               (webhook_key, kind, address, subject, content, create_time, due_time)
+               VALUES ($1, 2, '', '', $2, $3, $3)";
+    let values = [webhook.0.into(), alert.body.as_str().into(), now.micros().into()];
     tx.execute(sql, values).await?;
     Ok(())
 }
@@ -74,7 +69,7 @@ fn read(row: &Row<'_>) -> std::result::Result<Notice, Failure> {
     Ok(Notice {
         key: row.get("notice_key")?,
         webhook_key: WebhookKey(row.get("webhook_key")?),
-        target: row.get("target")?,
+        address: row.get("address")?,
         subject: row.get("subject")?,
         content: row.get("content")?,
         create_time: row.time("create_time")?,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tidings::domain::secret::Secret;
 use tidings::grpc::proto::{
     CreateWebhookRequest, FailureHandling, PublishEventRequest, SuspendWebhookRequest,
     UnsuspendWebhookRequest, Webhook, event_service_client::EventServiceClient,
@@ -26,10 +27,12 @@ use super::support::{
     smtp::MailSink,
 };
 
+/// With secrets encrypted at rest: who is told does not depend on it.
 async fn with_mail(sink: &MailSink) -> TestServer {
     let url = sink.url();
     TestServer::with(|config| {
-        config.smtp_url.0 = url;
+        config.secret_key = Some(Secret::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
+        config.smtp_url = Some(Secret::new(url));
         config.mail_from = "Tidings <tidings@example.com>".into();
     })
     .await
@@ -160,7 +163,7 @@ async fn a_mail_server_that_is_down_holds_up_nothing_and_gets_the_mail_later() {
     let clock = ManualClock::new();
     let url = sink.url();
     let server = TestServer::with_clock(Arc::clone(&clock) as _, |config| {
-        config.smtp_url.0 = url;
+        config.smtp_url = Some(Secret::new(url));
         config.mail_from = "tidings@example.com".into();
     })
     .await;

@@ -275,7 +275,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             notice_key {serial},
             webhook_key BIGINT NOT NULL,
             kind SMALLINT NOT NULL CHECK (kind IN (1, 2)),
-            target TEXT NOT NULL,
+            address TEXT NOT NULL,
             subject TEXT NOT NULL,
             content TEXT NOT NULL,
             create_time BIGINT NOT NULL,
