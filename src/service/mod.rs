@@ -14,6 +14,7 @@ mod paging;
 pub mod scope;
 mod tail;
 mod tenants;
+mod webhook_notices;
 pub mod webhook_pings;
 mod webhook_query;
 mod webhook_secrets;

@@ -5,8 +5,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    destinations, diverted_events::DivertedEvents, event_types, idempotency::Call,
-    paging::page_size, scope::Scope, webhook_secrets,
+    destinations,
+    diverted_events::DivertedEvents,
+    event_types,
+    idempotency::Call,
+    paging::page_size,
+    scope::Scope,
+    webhook_notices::{ALERT_URL, alerts, check_emails, new_alerts},
+    webhook_secrets,
 };
 use crate::{
     domain::{
@@ -19,7 +25,7 @@ use crate::{
         webhook::{Webhook, WebhookSpec},
     },
     engine::{Clock, Engine},
-    sender::{HttpSender, Target, is_mail_address},
+    sender::{HttpSender, Target},
     store::{NewWebhook, Store},
 };
 
@@ -30,7 +36,6 @@ pub use super::{
 
 /// Where requests name the destination.
 pub(super) const URL: &str = "webhook.destination.http.url";
-const ALERT_URL: &str = "webhook.failure_handling.alert_url";
 /// How often a change is tried again when others change the same webhook.
 pub(super) const CHANGE_TRIES: usize = 8;
 
@@ -254,7 +259,7 @@ impl Webhooks {
             // One that leads elsewhere by now can still be stopped or given another name.
             let target = target.filter(|_| spec.destination.url != current.spec.destination.url);
             destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
-            let target = alerts(&spec).filter(|_| alert_url(&spec) != alert_url(&current.spec));
+            let target = new_alerts(&spec, &current.spec);
             destinations::check(&self.sender, ALERT_URL, target.as_ref(), &mut faults).await;
             faults.check()?;
             let mut next = Webhook { spec, ..(*current).clone() };
@@ -348,28 +353,6 @@ pub(super) fn check(
         check_emails(&handling.notify_emails, mail, faults);
     }
     destinations::parse(URL, &spec.destination.url, faults)
-}
-
-/// Where alerts go; what cannot be read is told by [`check`].
-fn alerts(spec: &WebhookSpec) -> Option<Target> {
-    Target::parse(alert_url(spec)).ok()
-}
-
-fn alert_url(spec: &WebhookSpec) -> &str {
-    spec.failure_handling.as_ref().map_or("", |handling| &handling.alert_url)
-}
-
-fn check_emails(emails: &[String], mail: bool, faults: &mut Faults) {
-    let at = "webhook.failure_handling.notify_emails";
-    if !mail && !emails.is_empty() {
-        let message = "needs a mail server: configure smtp_url and mail_from";
-        faults.add(at, Reason::FeatureNotAvailable, message);
-    }
-    for (i, email) in emails.iter().enumerate().take(limits::NOTIFY_EMAILS) {
-        if !is_mail_address(email) {
-            faults.invalid(format!("{at}[{i}]"), "must be an e-mail address");
-        }
-    }
 }
 
 pub(super) fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {
