@@ -73,6 +73,12 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_from: Option<String>,
 
+    /// Attempts in flight at once, over all webhooks; a tenant alone gets about half
+    /// [env: TIDINGS_MAX_ATTEMPTS; default: 4096]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<usize>,
+
     /// Tails that may be open at once [env: TIDINGS_MAX_TAILS; default: 1000]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

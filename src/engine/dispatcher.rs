@@ -3,12 +3,12 @@
 //! recorder, reads to the loader. It never waits for any of them.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     Limits, Parts,
@@ -20,9 +20,11 @@ use super::{
     ping::{AskedPing, Pings},
     recorder::{self, Outcome, Recorded},
     room::Room,
+    rotation::Rotation,
     settle,
     suspension::Judged,
     tasks::Tasks,
+    turns::Turns,
     worker::{Finished, Job, Shared, Worker},
 };
 use crate::{
@@ -30,7 +32,7 @@ use crate::{
         actor::Actor,
         delivery::{Attempt, AttemptOutcome},
         error::Result,
-        id::{EventKey, TenantId, WebhookKey},
+        id::{EventKey, TenantId, TenantKey, WebhookKey},
         state_change::is_state_event,
         time::Timestamp,
         webhook::Webhook,
@@ -94,16 +96,19 @@ pub(super) struct Dispatcher {
     pub(super) default_timeout: Duration,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
     pub(super) lanes: HashMap<WebhookKey, Lane>,
-    /// Lanes that may have a job to give, each once: they take turns.
-    run_queue: VecDeque<WebhookKey>,
+    /// How many lanes each tenant has.
+    tenant_lanes: HashMap<TenantKey, usize>,
+    /// Lanes that may have a job to give take turns.
+    pub(super) turns: Turns,
     /// Lanes that want to read, each once.
-    pub(super) load_queue: VecDeque<WebhookKey>,
+    pub(super) load_queue: Rotation,
     pub(super) loads: usize,
     pub(super) timers: BTreeSet<(Timestamp, WebhookKey)>,
     outcomes: Vec<Outcome>,
     recording: bool,
-    pub(super) in_flight: usize,
     pub(super) pings: Pings,
+    /// Lets one batch at a time be written that no caller and no attempt waits for.
+    pub(super) background: Arc<Semaphore>,
     pub(super) bytes: usize,
     draining: Option<oneshot::Sender<()>>,
 }
@@ -122,18 +127,19 @@ impl Dispatcher {
                 finished: inputs.clone(),
             },
             clock,
+            turns: Turns::new(parts.limits.attempts),
             limits: parts.limits,
             default_timeout: parts.default_timeout,
             inputs,
             lanes: HashMap::new(),
-            run_queue: VecDeque::new(),
-            load_queue: VecDeque::new(),
+            tenant_lanes: HashMap::new(),
+            load_queue: Rotation::default(),
             loads: 0,
             timers: BTreeSet::new(),
             outcomes: Vec::new(),
             recording: false,
-            in_flight: 0,
             pings: Pings::default(),
+            background: Arc::new(Semaphore::new(1)),
             bytes: 0,
             draining: None,
         }
@@ -170,7 +176,7 @@ impl Dispatcher {
             // Under load the messages never end; the time goes on all the same.
             self.alarm(clock.now());
             self.act();
-            if self.draining.is_some() && self.in_flight == 0 {
+            if self.draining.is_some() && self.turns.in_flight() == 0 {
                 if let Some(reply) = self.draining.take() {
                     let _ = reply.send(());
                 }
@@ -219,7 +225,11 @@ impl Dispatcher {
         let config = Arc::new(LaneConfig::new(tenant, webhook, timeout));
         let (takes, is_open) = (config.webhook.takes_events(), config.is_open());
         let resume = config.webhook.suspension.as_ref().and_then(|s| s.resume_time);
+        let tenant_key = config.webhook.tenant_key;
         lane.configure(config, now);
+        if known.is_none() {
+            *self.tenant_lanes.entry(tenant_key).or_default() += 1;
+        }
         if !takes {
             self.forget_queued(key);
             self.divert(key);
@@ -242,8 +252,13 @@ impl Dispatcher {
 
     /// How much more a lane may hold now.
     pub(super) fn room(&self, key: WebhookKey) -> Room {
-        let held = self.lanes.get(&key).map_or((0, 0), |l| (l.known_count(), l.bytes()));
-        Room::new(&self.limits, held, self.bytes, self.lanes.len())
+        let Some(lane) = self.lanes.get(&key) else {
+            return Room::new(&self.limits, (0, 0), self.bytes, self.lanes.len() + 1);
+        };
+        let held = (lane.known_count(), lane.bytes());
+        let of_tenant = lane.tenant().and_then(|tenant| self.tenant_lanes.get(&tenant));
+        let sharers = of_tenant.map_or(self.lanes.len(), |lanes| lanes * self.tenant_lanes.len());
+        Room::new(&self.limits, held, self.bytes, sharers)
     }
 
     /// Queues a lane for what it may have to do.
@@ -251,13 +266,14 @@ impl Dispatcher {
         let now = self.clock.now();
         let room = self.room(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.can_run(now) && !lane.in_run_queue {
-            lane.in_run_queue = true;
-            self.run_queue.push_back(key);
+        // Nothing is done for a lane before its webhook is known.
+        let Some(tenant) = lane.tenant() else { return };
+        if lane.can_run(now) {
+            self.turns.wait(key, tenant);
         }
         if lane.wants_load(now, room) && !lane.in_load_queue {
             lane.in_load_queue = true;
-            self.load_queue.push_back(key);
+            self.load_queue.push(tenant, key);
         }
         let due = lane.next_due.filter(|_| lane.is_active());
         let wake = lane.order.next_wake().filter(|_| lane.is_active());
@@ -283,12 +299,10 @@ impl Dispatcher {
         }
     }
 
-    /// Lanes take turns, one job each, as long as there are slots.
+    /// Gives slots to the lanes whose turn it is, one each, as long as there are some.
     fn run_lanes(&mut self) {
-        while self.in_flight < self.limits.attempts {
-            let Some(key) = self.run_queue.pop_front() else { return };
+        while let Some(key) = self.turns.next() {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            lane.in_run_queue = false;
             let now = self.clock.now();
             if !lane.can_run(now) {
                 continue;
@@ -296,17 +310,14 @@ impl Dispatcher {
             let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take(now)) else {
                 continue;
             };
-            if lane.can_run(now) {
-                lane.in_run_queue = true;
-                self.run_queue.push_back(key);
-            }
-            self.in_flight += 1;
+            self.turns.started(key, config.webhook.tenant_key);
             if let Some(outcome) = settle::expired(&config, &delivery, now) {
                 self.outcomes.push(outcome);
             } else {
                 self.send(key, config, delivery);
             }
-            // A queue that ran low is filled up again before it is empty.
+            // It waits for its next turn; a queue that ran low is filled up again before
+            // it is empty.
             self.touch(key);
         }
     }
@@ -350,9 +361,9 @@ impl Dispatcher {
 
     fn recorded(&mut self, recorded: Vec<Recorded>) {
         self.recording = false;
-        self.in_flight -= recorded.len();
         let mut touched = Vec::with_capacity(recorded.len());
         for Recorded { lane: key, event, order, bytes, due, refused } in recorded {
+            self.turns.ended(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let again = refused.then(|| self.clock.now().plus(AFTER_REFUSAL));
             let freed = bytes + lane.release(event, bytes, order, again.or(due));

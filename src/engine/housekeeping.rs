@@ -1,7 +1,7 @@
 //! What lanes do beside delivering: they divert what waits when their webhook was
 //! stopped, and put back what somebody asks for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -38,8 +38,12 @@ impl Dispatcher {
         (lane.diverting, lane.divert_again) = (true, false);
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
         let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.clock.now());
+        let background = Arc::clone(&self.background);
         self.tasks.spawn(async move {
-            let result = store.divert_waiting(tenant, key, &busy, now, BATCH).await;
+            let result = {
+                let _turn = background.acquire().await;
+                store.divert_waiting(tenant, key, &busy, now, BATCH).await
+            };
             tokio::time::sleep(if result.is_ok() { PACE } else { AFTER_ERROR }).await;
             let _ = inputs.send(Input::Diverted { lane: key, result });
         });

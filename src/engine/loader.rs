@@ -116,7 +116,7 @@ impl Dispatcher {
     /// Starts as many reads as may run at once.
     pub(super) fn load_lanes(&mut self) {
         while self.loads < CONCURRENT_LOADS {
-            let Some(key) = self.load_queue.pop_front() else { return };
+            let Some(key) = self.load_queue.pop() else { return };
             let now = self.clock.now();
             let room = self.room(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };

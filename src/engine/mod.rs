@@ -24,10 +24,12 @@ mod pruner;
 mod recorder;
 mod resealer;
 mod room;
+mod rotation;
 mod settle;
 mod sla;
 mod suspension;
 mod tasks;
+mod turns;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -62,10 +64,11 @@ pub struct Limits {
     /// Bytes of payload that one lane holds in memory. Default 1 MiB.
     pub lane_bytes: usize,
     /// Bytes of payload that all lanes hold in memory. Default 48 MiB. Beyond it a
-    /// lane still gets its fair share of as much, or one delivery, so that lanes which
-    /// hold much for long do not slow down the others.
+    /// lane still gets its share of its tenant's share of as much, or one delivery, so
+    /// that lanes which hold much for long do not slow down the others.
     pub total_bytes: usize,
-    /// Attempts in flight at once, over all lanes. Default 4096.
+    /// Attempts in flight at once, over all lanes; a tenant alone gets about half of
+    /// them, so that there are some left for others. Default 4096.
     pub attempts: usize,
 }
 

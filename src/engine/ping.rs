@@ -107,7 +107,7 @@ impl Dispatcher {
 
     /// Takes the slots that a ping needs, where they are free.
     fn turn(&mut self, asked: &AskedPing) -> Turn {
-        if self.pings.running >= AT_ONCE || self.in_flight >= self.limits.attempts {
+        if self.pings.running >= AT_ONCE || self.turns.is_full() {
             return Turn::Later;
         }
         let Some(key) = asked.lane() else { return Turn::Now(Arc::clone(&asked.ping.webhook)) };
@@ -120,7 +120,7 @@ impl Dispatcher {
     }
 
     fn start_ping(&mut self, asked: AskedPing, webhook: Arc<Webhook>) {
-        self.in_flight += 1;
+        self.turns.take_slot();
         self.pings.running += 1;
         let lane = asked.lane();
         let AskedPing { ping: Ping { tenant, webhook: _, event }, mut reply } = asked;
@@ -149,7 +149,7 @@ impl Dispatcher {
     }
 
     pub(super) fn ping_ended(&mut self, lane: Option<WebhookKey>) {
-        self.in_flight -= 1;
+        self.turns.free_slot();
         self.pings.running -= 1;
         if let Some(key) = lane {
             self.lane(key).free_slot();

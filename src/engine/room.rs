@@ -10,13 +10,14 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room of a lane that holds `held` deliveries and bytes, one of `lanes` that
-    /// hold `total` bytes together.
-    pub(super) fn new(limits: &Limits, held: (usize, usize), total: usize, lanes: usize) -> Self {
+    /// The room of a lane that holds `held` deliveries and bytes, where all lanes hold
+    /// `total` bytes together, of which its share is one of `sharers`: tenants share
+    /// alike, and lanes of a tenant.
+    pub(super) fn new(limits: &Limits, held: (usize, usize), total: usize, sharers: usize) -> Self {
         let (count, bytes) = held;
         let left = limits.total_bytes.saturating_sub(total);
         // However much the others hold: those that are dead hold it for long.
-        let fair = (limits.total_bytes / lanes.max(1)).saturating_sub(bytes);
+        let fair = (limits.total_bytes / sharers.max(1)).saturating_sub(bytes);
         let bytes = limits.lane_bytes.saturating_sub(bytes).min(left.max(fair));
         let deliveries = limits.lane_deliveries.saturating_sub(count);
         // A lane is never without any delivery.

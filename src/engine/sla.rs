@@ -1,7 +1,7 @@
 //! SLAs of what is not delivered yet: each lane has one timer, for the earliest of
 //! its deliveries; when it rings, the database finds what is late.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::dispatcher::{Dispatcher, Input};
 use crate::{
@@ -52,7 +52,9 @@ impl Dispatcher {
         lane.sla.running = true;
         lane.sla.next = None;
         let (store, inputs, cursor) = (self.store.clone(), self.inputs.clone(), lane.sla.cursor);
+        let background = Arc::clone(&self.background);
         self.tasks.spawn(async move {
+            let _turn = background.acquire().await;
             let result = store.breach(tenant, key, cursor, now, BATCH).await;
             let _ = inputs.send(Input::SlaChecked { lane: key, result });
         });

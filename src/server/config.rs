@@ -60,7 +60,9 @@ pub struct Config {
     pub smtp_url: Option<Secret>,
     /// The sender's address of these mails.
     pub mail_from: String,
-    /// Tails that may be open at once.
+    /// Attempts in flight at once, over all webhooks; a tenant alone gets about half.
+    pub max_attempts: usize,
+    /// Tails that may be open at once; a tenant alone gets seven of eight.
     pub max_tails: usize,
     /// Changes that a live tail may lag behind before its client counts as slow.
     pub max_tail_lag: i64,
@@ -93,6 +95,7 @@ impl Default for Config {
             drain_grace: Duration::from_secs(10),
             smtp_url: None,
             mail_from: String::new(),
+            max_attempts: 4_096,
             max_tails: 1_000,
             max_tail_lag: 10_000,
             allow_destination: Vec::new(),
@@ -152,6 +155,7 @@ impl Config {
             (self.retention < second).then_some("retention must be at least 1s"),
             (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),
+            (self.max_attempts < 1).then_some("max_attempts must be at least 1"),
             (self.max_tail_lag < 1).then_some("max_tail_lag must be at least 1"),
         ];
         match faults.into_iter().flatten().next() {
@@ -217,6 +221,7 @@ mod tests {
             ("max_tails = 'many'", "max_tails"),
             ("retention = '1 fortnight'", "retention"),
             ("attempt_timeout = '1h'", "attempt_timeout"),
+            ("max_attempts = 0", "max_attempts"),
             ("max_tial_lag = 1", "max_tial_lag"),
             ("allow_destination = '10.0.0.1'", "allow_destination"),
         ] {

@@ -86,7 +86,7 @@ impl Server {
             sender: Arc::clone(&sender),
             mailer,
             clock: Arc::clone(&clock),
-            limits: engine::Limits::default(),
+            limits: engine::Limits { attempts: config.max_attempts, ..engine::Limits::default() },
             default_timeout: config.attempt_timeout,
         });
         let draining = CancellationToken::new();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, paging::page_size, scope::Scope, tail, webhooks};
+use super::{Limits, open_tails::OpenTails, paging::page_size, scope::Scope, tail, webhooks};
 use crate::{
     domain::{
         delivery::LogRecord,
@@ -32,7 +32,7 @@ pub struct EventLogs {
     store: Store,
     engine: Engine,
     clock: Arc<dyn Clock>,
-    tails: Arc<Semaphore>,
+    tails: OpenTails,
     tail_lag: i64,
     draining: CancellationToken,
 }
@@ -74,7 +74,7 @@ impl EventLogs {
         limits: &Limits,
         draining: CancellationToken,
     ) -> Self {
-        let tails = Arc::new(Semaphore::new(limits.tails));
+        let tails = OpenTails::new(limits.tails);
         Self { store, engine, clock, tails, tail_lag: limits.tail_lag, draining }
     }
 
@@ -247,9 +247,9 @@ impl EventLogs {
     ) -> Result<mpsc::Receiver<Result<TailMessage>>> {
         request.filter.check(&mut faults);
         faults.check()?;
-        let permit = Arc::clone(&self.tails).try_acquire_owned();
-        let permit = permit.map_err(|_| Error::overloaded("too many tails are open"))?;
+        let open = self.tails.open(scope.tenant_key);
+        let open = open.ok_or_else(|| Error::overloaded("too many tails are open"))?;
         let source = tail::Source::new(&self.store, &self.clock, scope, self.tail_lag);
-        tail::start(source, request, permit, self.draining.clone()).await
+        tail::start(source, request, open, self.draining.clone()).await
     }
 }

@@ -10,6 +10,7 @@ pub mod event_types;
 pub mod events;
 pub mod explanations;
 mod idempotency;
+mod open_tails;
 mod paging;
 pub mod scope;
 mod tail;

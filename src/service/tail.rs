@@ -6,10 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::scope::Scope;
+use super::{open_tails::OpenTail, scope::Scope};
 use crate::{
     domain::{
         delivery::Change,
@@ -83,7 +83,7 @@ impl Source {
 pub(super) async fn start(
     source: Source,
     request: TailRequest,
-    permit: OwnedSemaphorePermit,
+    open: OpenTail,
     draining: CancellationToken,
 ) -> Result<mpsc::Receiver<Result<TailMessage>>> {
     // Registered before reading: what is written from here on is a change.
@@ -94,7 +94,7 @@ pub(super) async fn start(
     let mut tail = Tail { source, request, messages, head, position, live: false };
     tail.opened(&bounds).await;
     tokio::spawn(async move {
-        let _permit = permit;
+        let _open = open;
         let end = tokio::select! {
             end = tail.run() => end,
             () = draining.cancelled() => Err(Some(Error::draining())),

@@ -16,6 +16,7 @@ mod event_logs;
 mod event_types;
 mod explanations;
 mod failure_handling;
+mod fairness;
 mod fields_not_available;
 mod filters;
 mod forbidden_destinations;

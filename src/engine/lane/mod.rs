@@ -22,7 +22,7 @@ use super::{
     worker::Worker,
 };
 use crate::domain::{
-    id::{EventKey, Position},
+    id::{EventKey, Position, TenantKey},
     order::OrderKey,
     time::Timestamp,
 };
@@ -76,7 +76,6 @@ pub(super) struct Lane {
     pub(super) suspending: bool,
     /// Whether something came up meanwhile that the batch may have missed.
     pub(super) divert_again: bool,
-    pub(super) in_run_queue: bool,
     pub(super) in_load_queue: bool,
     last_was_retry: bool,
     /// Whether order keys were read last; rows are next then.
@@ -103,6 +102,11 @@ impl Lane {
     /// Whether any attempt may be made: in general, or as a probe.
     pub(super) fn is_active(&self) -> bool {
         self.is_open() || (self.pace.is_probing() && self.takes_events())
+    }
+
+    /// Whose it is, once its webhook is known.
+    pub(super) fn tenant(&self) -> Option<TenantKey> {
+        self.config.as_ref().map(|config| config.webhook.tenant_key)
     }
 
     pub(super) fn known_count(&self) -> usize {
