@@ -12,6 +12,7 @@ mod attempt;
 mod clock;
 mod delivery;
 mod dispatcher;
+mod expander;
 mod housekeeping;
 mod jobs;
 mod lane;
@@ -39,6 +40,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use self::{
     alerts::Alerts,
     dispatcher::{Dispatcher, Input},
+    expander::Expander,
     mails::Mails,
     ping::AskedPing,
     tasks::Tasks,
@@ -117,6 +119,7 @@ impl Engine {
         let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
         tasks.spawn(Mails::new(store.clone(), parts.mailer.take(), Arc::clone(&clock)).run());
         tasks.spawn(Alerts::new(store, Arc::clone(&parts.sender), clock).run());
+        tasks.spawn(Expander { store: parts.store.clone() }.run());
         let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone());
         tasks.spawn(dispatcher.run(queue));
         Self { inputs, tasks, job_made: Arc::default() }

@@ -242,7 +242,7 @@ impl Events {
             event_id: earlier.event_id,
             ingest_time: earlier.ingest_time,
             duplicate: true,
-            matched: self.store.delivery_count(key).await?,
+            matched: self.store.delivery_count(scope.tenant_key, key).await?,
             warnings: checked.warnings,
         })
     }

@@ -39,14 +39,16 @@ impl Store {
         Ok(rows.first().map(read).transpose()?)
     }
 
-    /// How many webhooks an event goes to.
+    /// How many webhooks an event goes to, be the deliveries made or left for later.
     ///
     /// # Errors
     ///
     /// `STORE_UNAVAILABLE`.
-    pub async fn delivery_count(&self, event: EventKey) -> Result<usize> {
-        let sql = "SELECT COUNT(*) AS deliveries FROM deliveries WHERE event_key = $1";
-        let rows = self.query(sql, [event.0.into()]).await?;
+    pub async fn delivery_count(&self, tenant: TenantKey, event: EventKey) -> Result<usize> {
+        let sql = "SELECT (SELECT COUNT(*) FROM deliveries WHERE event_key = $2) +
+                   (SELECT COALESCE(SUM(target_count), 0) FROM expansions
+                    WHERE tenant_key = $1 AND event_key = $2) AS deliveries";
+        let rows = self.query(sql, [tenant.0.into(), event.0.into()]).await?;
         let count: i64 = match rows.first() {
             Some(row) => Row(row).get("deliveries").map_err(Failure::from)?,
             None => 0,

@@ -10,6 +10,7 @@ mod connect;
 mod diverted;
 mod event_types;
 mod events;
+mod expansions;
 mod failure;
 mod heads;
 mod idempotency;

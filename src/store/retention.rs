@@ -1,7 +1,7 @@
 //! Retention: deletes what is too old, in batches that nobody notices. Journal
 //! entries go first, so that an entry's event is there as long as the entry is. An
-//! event goes once all its deliveries are settled, and were so before the cut-off;
-//! what waits under a suspension is diverted when its time comes.
+//! event goes once all its deliveries are made and settled, and were so before the
+//! cut-off; what waits under a suspension is diverted when its time comes.
 
 use sea_orm::Value;
 
@@ -65,7 +65,9 @@ impl Store {
         let sql = format!(
             "SELECT e.event_key, e.ingest_time, EXISTS (
                SELECT 1 FROM deliveries d WHERE d.event_key = e.event_key
-               AND (d.end_time IS NULL OR d.due_time IS NOT NULL OR d.end_time >= $2)) AS needed
+               AND (d.end_time IS NULL OR d.due_time IS NOT NULL OR d.end_time >= $2))
+             OR EXISTS (SELECT 1 FROM expansions x WHERE x.tenant_key = e.tenant_key
+               AND x.event_key = e.event_key) AS needed
              FROM events e WHERE e.tenant_key = $1 AND e.ingest_time < $2 AND e.ingest_time >= $3
              AND (e.ingest_time, e.event_key) > ($3, $4)
              ORDER BY e.ingest_time, e.event_key LIMIT {limit}"

@@ -14,6 +14,7 @@ mod diverted_jobs;
 mod enrichment;
 mod event_logs;
 mod event_types;
+mod expansions;
 mod explanations;
 mod failure_handling;
 mod fairness;

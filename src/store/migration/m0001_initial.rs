@@ -250,6 +250,19 @@ fn statements(d: &Dialect) -> Vec<String> {
         "CREATE INDEX jobs_running ON jobs (job_key) WHERE end_time IS NULL".to_owned(),
         "CREATE INDEX jobs_ended ON jobs (tenant_key, end_time) WHERE end_time IS NOT NULL"
             .to_owned(),
+        // Deliveries of an event that are made later, because they are very many: a part
+        // goes when its deliveries are made. targets is a list of [webhook_key,
+        // sla_due_time, order_key].
+        format!(
+            "CREATE TABLE expansions (
+            tenant_key BIGINT NOT NULL,
+            event_key BIGINT NOT NULL,
+            part INTEGER NOT NULL,
+            target_count INTEGER NOT NULL CHECK (target_count > 0),
+            targets TEXT NOT NULL,
+            PRIMARY KEY (tenant_key, event_key, part)
+        ) {clustered}"
+        ),
         // Attempts of deliveries that did not succeed at the first one: that one's
         // attempt is in the delivery's own row.
         format!(

@@ -1,21 +1,29 @@
 //! The one writer of the database. Publishes and records share commits: while
 //! one transaction commits, the next batch gathers; nobody waits for a timer, so
-//! at low load each has a commit of its own. A batch that fails on data is split
-//! until the guilty unit stands alone, and only that one's caller is told.
+//! at low load each has a commit of its own. Tenants take turns (`gather`). A batch that
+//! fails on data is split until the guilty unit stands alone, and only that one's caller
+//! is told.
 
 mod checkpoint;
+mod expansion;
+mod gather;
 mod publish;
 mod record;
 mod transaction;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-pub(super) use self::transaction::{Entry, WriteTx};
 use self::{
-    checkpoint::Checkpointer, publish::PublishUnit, record::RecordUnit, transaction::WriterState,
+    checkpoint::Checkpointer, gather::Waiting, publish::PublishUnit, record::RecordUnit,
+    transaction::WriterState,
+};
+pub(super) use self::{
+    expansion::{OF_EVENT as AT_ONCE, read as read_targets},
+    publish::{Accepted, accept},
+    transaction::{Entry, WriteTx},
 };
 pub use self::{
     publish::{Arrival, NewDelivery, NewEvent, Published, Target},
@@ -24,12 +32,13 @@ pub use self::{
 use super::{failure::Failure, heads::Heads};
 use crate::domain::{error::Error, id::TenantKey};
 
-/// Most units in one transaction.
-const BATCH_UNITS: usize = 512;
 /// Units that wait for the writer, beyond which callers wait to get in.
 const QUEUE_UNITS: usize = 4_096;
-/// KiB of payload that may wait for the writer.
+/// KiB of events that may wait for the writer, and of one tenant's.
 const QUEUE_KIB: u32 = 32 * 1024;
+const TENANT_KIB: u32 = 8 * 1024;
+/// Targets of events that count as one of them.
+const TARGETS_PER_KIB: usize = 16;
 /// Leaves nothing of replaced pages in the write-ahead log.
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// How long a publish waits for room before it is refused.
@@ -40,6 +49,9 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Writer {
     queue: mpsc::Sender<Unit>,
     room: Arc<Semaphore>,
+    /// Of each tenant that has published.
+    tenant_rooms: Arc<parking_lot::Mutex<HashMap<TenantKey, Arc<Semaphore>>>>,
+    expansions: Arc<Notify>,
     state: Arc<Mutex<WriterState>>,
 }
 
@@ -66,12 +78,20 @@ impl Writer {
         accepted: mpsc::Sender<Vec<Arrival>>,
     ) -> Self {
         let connection = connections.writer;
-        let state = WriterState { connection, heads, next_event_key, accepted };
+        let expansions = Arc::<Notify>::default();
+        let wake = Arc::clone(&expansions);
+        let state = WriterState { connection, heads, next_event_key, accepted, expansions: wake };
         let state = Arc::new(Mutex::new(state));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
         let checkpoints = Checkpointer::start(connections.checkpointer, connections.wal);
         tokio::spawn(run(Arc::clone(&state), units, checkpoints));
-        Self { queue, room: Arc::new(Semaphore::new(QUEUE_KIB as usize)), state }
+        let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
+        Self { queue, room, tenant_rooms: Arc::default(), expansions, state }
+    }
+
+    /// Hears when deliveries were left for later.
+    pub(super) fn expansions(&self) -> &Notify {
+        &self.expansions
     }
 
     /// Begins a transaction of the caller's own.
@@ -94,15 +114,34 @@ impl Writer {
         config_version: i64,
         events: Vec<NewEvent>,
     ) -> Result<Published, Error> {
-        let kib = events.iter().map(|e| e.event.bytes() / 1024 + 1).sum::<usize>();
-        let kib = u32::try_from(kib).unwrap_or(QUEUE_KIB).min(QUEUE_KIB);
-        let room = tokio::time::timeout(ROOM_TIMEOUT, self.room.acquire_many(kib));
-        let Ok(Ok(_room)) = room.await else {
+        let room = tokio::time::timeout(ROOM_TIMEOUT, self.room(tenant_key, &events));
+        let Ok(Ok(room)) = room.await else {
             return Err(Error::overloaded("too many events wait for the database"));
         };
         let (reply, answer) = oneshot::channel();
-        self.send(Unit::Publish(PublishUnit { tenant_key, config_version, events, reply })).await?;
+        let unit = PublishUnit { tenant_key, config_version, events, reply, _room: room };
+        self.send(Unit::Publish(unit)).await?;
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Waits for room among what waits. A tenant that floods the writer waits for its own
+    /// events first, and the others do not stand behind all of them.
+    async fn room(
+        &self,
+        tenant: TenantKey,
+        events: &[NewEvent],
+    ) -> Result<[OwnedSemaphorePermit; 2], AcquireError> {
+        let kib =
+            |new: &NewEvent| new.event.bytes() / 1024 + new.targets.len() / TARGETS_PER_KIB + 1;
+        let kib = events.iter().map(kib).sum::<usize>();
+        let kib = u32::try_from(kib).unwrap_or(TENANT_KIB).min(TENANT_KIB);
+        let of_tenant = {
+            let mut rooms = self.tenant_rooms.lock();
+            let room = rooms.entry(tenant);
+            Arc::clone(room.or_insert_with(|| Arc::new(Semaphore::new(TENANT_KIB as usize))))
+        };
+        let first = of_tenant.acquire_many_owned(kib).await?;
+        Ok([first, Arc::clone(&self.room).acquire_many_owned(kib).await?])
     }
 
     /// Records the outcomes of attempts, all or none.
@@ -124,16 +163,16 @@ async fn run(
     mut units: mpsc::Receiver<Unit>,
     checkpoints: Checkpointer,
 ) {
-    let mut gathered = Vec::with_capacity(BATCH_UNITS);
-    while units.recv_many(&mut gathered, BATCH_UNITS).await > 0 {
-        let mut batch = Batch::default();
-        for unit in gathered.drain(..) {
-            match unit {
-                Unit::Publish(unit) => batch.publishes.push(unit),
-                Unit::Record(unit) => batch.records.push(unit),
-            }
+    let mut waiting = Waiting::default();
+    loop {
+        if waiting.is_empty() {
+            let Some(unit) = units.recv().await else { return };
+            waiting.push(unit);
         }
-        write(&state, batch).await;
+        while let Ok(unit) = units.try_recv() {
+            waiting.push(unit);
+        }
+        write(&state, waiting.next_batch()).await;
         checkpoints.after_commit(&state).await;
     }
 }

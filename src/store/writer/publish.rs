@@ -1,12 +1,15 @@
 //! Publishing: events, one delivery per matching webhook, and their journal
-//! entries, in one transaction.
+//! entries, in one transaction; of very many, the first ones (see `expansion`).
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use sea_orm::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::transaction::WriteTx;
+use super::{
+    expansion::{self, OF_EVENT, OF_TENANT},
+    transaction::WriteTx,
+};
 use crate::{
     domain::{
         enrichment::Blocks,
@@ -84,6 +87,17 @@ pub(in crate::store) struct PublishUnit {
     pub(super) config_version: i64,
     pub(super) events: Vec<NewEvent>,
     pub(super) reply: oneshot::Sender<Result<Published, Error>>,
+    /// Its room among what waits, of the tenant's and of all; it ends with the unit, though
+    /// the caller may have gone before.
+    pub(super) _room: [OwnedSemaphorePermit; 2],
+}
+
+impl PublishUnit {
+    /// Events and deliveries that it writes, roughly.
+    pub(super) fn rows(&self) -> usize {
+        let deliveries: usize = self.events.iter().map(|new| new.targets.len().min(OF_EVENT)).sum();
+        self.events.len() + deliveries.min(OF_TENANT)
+    }
 }
 
 static INSERT_EVENTS: Bulk = Bulk::new(
@@ -165,33 +179,62 @@ async fn insert_deliveries(
     events.sort_by_key(|(_, (tenant, _))| *tenant);
     for tenant_events in events.chunk_by(|a, b| a.1.0 == b.1.0) {
         let Some((_, (tenant, _))) = tenant_events.first() else { continue };
-        let tenant = *tenant;
-        let accepted: Vec<(EventKey, WebhookKey, Timestamp)> = (tenant_events.iter())
-            .flat_map(|(key, (_, new))| {
-                let time = new.event.ingest_time;
-                new.targets.iter().map(move |target| (EventKey(*key), target.webhook_key, time))
-            })
-            .collect();
-        if accepted.is_empty() {
-            continue;
-        }
-        let mut values = Vec::with_capacity(accepted.len() * 7);
-        let first = tx.append_accepted(tenant, accepted.into_iter()).await?;
-        let mut position = first;
+        let mut behind = tx.head(*tenant).await?.expanding;
+        let (mut room, mut accepted, mut deferred) = (OF_TENANT, Vec::new(), Vec::new());
         for (key, (_, new)) in tenant_events {
-            for target in &new.targets {
-                push_delivery(&mut values, tenant, *key, target, position, &new.event);
-                tx.accepted.push(Arrival::New(NewDelivery {
-                    target: *target,
-                    position,
-                    event_key: EventKey(*key),
-                    event: Arc::clone(&new.event),
-                }));
-                position.0 += 1;
+            let (now, later) = expansion::split(&new.targets, room, behind);
+            room -= now.len();
+            let event = Arc::clone(&new.event);
+            accepted.push(Accepted { key: EventKey(*key), event, targets: now });
+            if !later.is_empty() {
+                behind = true;
+                deferred.push((EventKey(*key), later));
             }
         }
-        INSERT_DELIVERIES.run(tx.sql(), values).await?;
+        accept(tx, *tenant, &accepted).await?;
+        expansion::defer(tx, *tenant, &deferred).await?;
+        tx.head(*tenant).await?.expanding = behind;
     }
+    Ok(())
+}
+
+/// An event and the webhooks that get their deliveries now.
+pub(in crate::store) struct Accepted<'a> {
+    pub(in crate::store) key: EventKey,
+    pub(in crate::store) event: Arc<Event>,
+    pub(in crate::store) targets: Cow<'a, [Target]>,
+}
+
+/// Writes deliveries of a tenant's events, and their journal entries; the engine hears of
+/// them.
+pub(in crate::store) async fn accept(
+    tx: &mut WriteTx,
+    tenant: TenantKey,
+    events: &[Accepted<'_>],
+) -> Result<(), Failure> {
+    let accepted: Vec<(EventKey, WebhookKey, Timestamp)> = (events.iter())
+        .flat_map(|Accepted { key, event, targets }| {
+            targets.iter().map(|target| (*key, target.webhook_key, event.ingest_time))
+        })
+        .collect();
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    let mut values = Vec::with_capacity(accepted.len() * 7);
+    let mut position = tx.append_accepted(tenant, accepted.into_iter()).await?;
+    for Accepted { key, event, targets } in events {
+        for target in targets.iter() {
+            push_delivery(&mut values, tenant, *key, target, position, event);
+            tx.accepted.push(Arrival::New(NewDelivery {
+                target: *target,
+                position,
+                event_key: *key,
+                event: Arc::clone(event),
+            }));
+            position.0 += 1;
+        }
+    }
+    INSERT_DELIVERIES.run(tx.sql(), values).await?;
     Ok(())
 }
 
@@ -217,13 +260,13 @@ fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
 fn push_delivery(
     to: &mut Vec<Value>,
     tenant: TenantKey,
-    event_key: i64,
+    event_key: EventKey,
     target: &Target,
     position: Position,
     event: &Event,
 ) {
     to.extend([
-        event_key.into(),
+        event_key.0.into(),
         target.webhook_key.0.into(),
         tenant.0.into(),
         event.ingest_time.micros().into(),

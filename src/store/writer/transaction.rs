@@ -6,7 +6,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
 
 use super::publish::{self, Arrival, NewEvent};
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct WriterState {
     pub(super) next_event_key: i64,
     /// Deliveries of each commit, in the order of the journal.
     pub(super) accepted: mpsc::Sender<Vec<Arrival>>,
+    /// Wakes who makes deliveries that were left for later.
+    pub(super) expansions: Arc<Notify>,
 }
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
@@ -38,12 +40,16 @@ pub(in crate::store) struct WriteTx {
     pub(super) state: OwnedMutexGuard<WriterState>,
     heads: BTreeMap<TenantKey, TenantHead>,
     pub(super) accepted: Vec<Arrival>,
+    /// Whether deliveries were left for later.
+    pub(super) deferred: bool,
 }
 
 /// A tenant's row as far as the hot path needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TenantHead {
     pub(super) config_version: i64,
+    /// Whether deliveries of earlier events are left for later.
+    pub(super) expanding: bool,
     position: Position,
     time: Timestamp,
     raised: bool,
@@ -94,7 +100,7 @@ impl WriteTx {
             ..TransactionOptions::default()
         };
         let tx = state.connection.begin_with_options(options).await?;
-        Ok(Self { tx, state, heads: BTreeMap::new(), accepted: Vec::new() })
+        Ok(Self { tx, state, heads: BTreeMap::new(), accepted: Vec::new(), deferred: false })
     }
 
     /// The transaction itself, for statements of any kind.
@@ -141,11 +147,14 @@ impl WriteTx {
     /// Reads a tenant's head, once per transaction.
     pub(super) async fn head(&mut self, tenant: TenantKey) -> Result<&mut TenantHead, Failure> {
         if !self.heads.contains_key(&tenant) {
-            let sql = "SELECT config_version, head, head_time FROM tenants WHERE tenant_key = $1";
+            let sql = "SELECT config_version, head, head_time, EXISTS (
+                         SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key) AS expanding
+                       FROM tenants t WHERE t.tenant_key = $1";
             let rows = self.query(sql, [tenant.0.into()]).await?;
             let row = rows.first().ok_or_else(|| corrupt("tenant: it has no row"))?;
             let head = TenantHead {
                 config_version: row.try_get("", "config_version")?,
+                expanding: row.try_get("", "expanding")?,
                 position: Position(row.try_get("", "head")?),
                 time: Timestamp::from_micros(row.try_get("", "head_time")?),
                 raised: false,
@@ -220,6 +229,9 @@ impl WriteTx {
         fail::fail_point!("after-commit", |_| std::process::abort());
         for (tenant, head) in heads.iter().filter(|(_, head)| head.raised) {
             self.state.heads.raise(*tenant, head.position);
+        }
+        if self.deferred {
+            self.state.expansions.notify_one();
         }
         if !self.accepted.is_empty() {
             // Still holding the writer: the engine sees commits in their order. A
