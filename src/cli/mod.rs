@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod keys;
 mod logging;
 mod options;
 mod serve;
@@ -9,7 +10,10 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use self::options::{DatabaseOption, ServeOptions};
+use self::{
+    keys::KeysCommand,
+    options::{DatabaseOption, ServeOptions},
+};
 use crate::store::Store;
 
 /// An event-notification service: publish over gRPC, deliver to webhooks, follow
@@ -41,6 +45,9 @@ enum Command {
     /// Bring a database's schema up to date, and its secrets under the current key.
     #[command(after_help = SECRET_KEY)]
     Migrate(DatabaseOption),
+    /// Make, list and revoke credentials; a server may be running meanwhile.
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// How long the end of the process waits for look-ups of names, which cannot be stopped.
@@ -73,6 +80,7 @@ async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Serve(options) => serve::serve(&options).await,
         Command::Demo { exit } => demo::demo(exit).await,
+        Command::Keys(command) => keys::keys(command).await,
         Command::Migrate(option) => {
             let config = option.config()?;
             let database = config.database.parse().map_err(|e| format!("database {e}"))?;

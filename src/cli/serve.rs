@@ -11,11 +11,6 @@ use crate::server::{Server, SystemClock};
 #[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
 pub(super) async fn serve(options: &ServeOptions) -> Result<(), String> {
     let config = options.config()?;
-    if !config.dev {
-        return Err("there are no credentials yet that callers could be asked for, so only \
-                    development mode can be served: start with --dev"
-            .to_owned());
-    }
     logging::start(&config)?;
     // Before anything is served, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("signals: {e}"))?;

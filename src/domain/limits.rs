@@ -102,3 +102,9 @@ pub const EXCERPT_BYTES: usize = 1_024;
 pub const ANSWER_BYTES: usize = 64 * 1024;
 /// Attempts shown of one delivery record, the last ones.
 pub const ATTEMPTS_SHOWN: usize = 50;
+/// Keys of one tenant that are not revoked; and of those that cover all tenants.
+pub const API_KEYS: i64 = 1_000;
+/// Credentials of one request.
+pub const CREDENTIALS: usize = 8;
+/// How long a session token works.
+pub const SESSION_SPAN: Duration = Duration::from_secs(3600);

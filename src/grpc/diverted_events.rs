@@ -27,8 +27,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::GetDivertedEventRequest>,
     ) -> Result<Response<proto::GetDivertedEventResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("diverted_event_id", &request.diverted_event_id)?;
         let diverted = &self.services.diverted_events;
         let event = diverted.get(&scope, &request.diverted_event_id).await?;
@@ -40,8 +40,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::ListDivertedEventsRequest>,
     ) -> Result<Response<proto::ListDivertedEventsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let query = read_query(request);
         let full = query.full;
         let page = self.services.diverted_events.list(&scope, query).await?;
@@ -55,8 +55,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::ReplayDivertedEventsRequest>,
     ) -> Result<Response<proto::ReplayDivertedEventsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::ReplayDivertedEventsRequest {
             tenant_id: _,
             selector,
@@ -82,8 +82,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::DiscardDivertedEventsRequest>,
     ) -> Result<Response<proto::DiscardDivertedEventsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::DiscardDivertedEventsRequest {
             tenant_id: _,
             selector,
@@ -108,8 +108,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::GetDivertedEventJobRequest>,
     ) -> Result<Response<proto::GetDivertedEventJobResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("job_id", &request.job_id)?;
         let job = self.services.diverted_events.job(&scope, &request.job_id).await?;
         let job = Some(show_job(&job, &scope.tenant_id));
@@ -120,8 +120,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::ListDivertedEventJobsRequest>,
     ) -> Result<Response<proto::ListDivertedEventJobsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let diverted = &self.services.diverted_events;
         let page = diverted.jobs(&scope, request.page_size, &request.page_token).await?;
         Ok(Response::new(proto::ListDivertedEventJobsResponse {
@@ -134,8 +134,8 @@ impl DivertedEventService for Handlers {
         &self,
         request: Request<proto::CancelDivertedEventJobRequest>,
     ) -> Result<Response<proto::CancelDivertedEventJobResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("job_id", &request.job_id)?;
         let job = self.services.diverted_events.cancel(&scope, &request.job_id).await?;
         let job = Some(show_job(&job, &scope.tenant_id));

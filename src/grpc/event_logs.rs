@@ -24,8 +24,8 @@ impl EventLogService for Handlers {
         &self,
         request: Request<proto::GetEventLogRequest>,
     ) -> Result<Response<proto::GetEventLogResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::GetEventLogRequest { tenant_id: _, event_id, webhook_id, view } = request;
         let mut faults = Faults::default();
         note_named(&mut faults, "event_id", &event_id);
@@ -43,8 +43,8 @@ impl EventLogService for Handlers {
         &self,
         request: Request<proto::ListEventLogsRequest>,
     ) -> Result<Response<proto::ListEventLogsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let query = read_query(request);
         let full = query.full;
         let page = self.services.event_logs.list(&scope, query).await?;
@@ -66,8 +66,8 @@ impl EventLogService for Handlers {
         &self,
         request: Request<proto::RetryDeliveryRequest>,
     ) -> Result<Response<proto::RetryDeliveryResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("event_log_id", &request.event_log_id)?;
         let record = self.services.event_logs.retry(&scope, &request.event_log_id).await?;
         let event_log = Some(show_record(&record, &scope.tenant_id, false));
@@ -80,8 +80,8 @@ impl EventLogService for Handlers {
         &self,
         request: Request<proto::TailEventLogsRequest>,
     ) -> Result<Response<Self::TailEventLogsStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let mut faults = Faults::default();
         let tail = read_tail(request, &mut faults);
         let full = tail.full;

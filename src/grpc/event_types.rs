@@ -22,8 +22,8 @@ impl EventMetadataService for Handlers {
         &self,
         request: Request<proto::CreateEventMetadataRequest>,
     ) -> Result<Response<proto::CreateEventMetadataResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let given = required(request.event_metadata, "event_metadata")?;
         let mut faults = Faults::default();
         check_tenant(&mut faults, "event_metadata.tenant_id", &given.tenant_id, &scope.tenant_id);
@@ -43,8 +43,8 @@ impl EventMetadataService for Handlers {
         &self,
         request: Request<proto::GetEventMetadataRequest>,
     ) -> Result<Response<proto::GetEventMetadataResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("event_name", &request.event_name)?;
         let found = self.services.event_types.get(&scope, &request.event_name).await?;
         let event_metadata = shown(&found, &scope);
@@ -55,8 +55,8 @@ impl EventMetadataService for Handlers {
         &self,
         request: Request<proto::ListEventMetadataRequest>,
     ) -> Result<Response<proto::ListEventMetadataResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::ListEventMetadataRequest {
             tenant_id: _,
             page_size,
@@ -85,8 +85,8 @@ impl EventMetadataService for Handlers {
         &self,
         request: Request<proto::UpdateEventMetadataRequest>,
     ) -> Result<Response<proto::UpdateEventMetadataResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let given = required(request.event_metadata, "event_metadata")?;
         check_named("event_metadata.event_name", &given.event_name)?;
         let mut faults = Faults::default();
@@ -104,8 +104,8 @@ impl EventMetadataService for Handlers {
         &self,
         request: Request<proto::DeleteEventMetadataRequest>,
     ) -> Result<Response<proto::DeleteEventMetadataResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("event_name", &request.event_name)?;
         self.services.event_types.delete(&scope, &request.event_name, &request.etag).await?;
         Ok(Response::new(proto::DeleteEventMetadataResponse {}))

@@ -27,8 +27,8 @@ impl EventService for Handlers {
         &self,
         request: Request<proto::PublishEventRequest>,
     ) -> Result<Response<proto::PublishEventResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let event = read_event(required(request.event, "event")?, "event", &scope.tenant_id);
         let published = self.services.events.publish(&scope, event, request.validate_only).await?;
         let result = Some(show_published(published));
@@ -39,8 +39,8 @@ impl EventService for Handlers {
         &self,
         request: Request<proto::BatchPublishEventsRequest>,
     ) -> Result<Response<proto::BatchPublishEventsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::BatchPublishEventsRequest { tenant_id: _, events, atomic } = request;
         if !(1..=limits::BATCH_EVENTS).contains(&events.len()) {
             let message = format!("must be 1 to {} events", limits::BATCH_EVENTS);
@@ -71,8 +71,8 @@ impl EventService for Handlers {
         &self,
         request: Request<proto::ExplainEventRequest>,
     ) -> Result<Response<proto::ExplainEventResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let events = &self.services.events;
         let matches = match required(request.subject, "subject")? {
             Subject::EventId(id) => events.explain_published(&scope, &id).await?,
@@ -89,8 +89,8 @@ impl EventService for Handlers {
         &self,
         request: Request<proto::GetEventRequest>,
     ) -> Result<Response<proto::GetEventResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("event_id", &request.event_id)?;
         let event = self.services.events.get(&scope, &request.event_id).await?;
         let event = Some(show_event(&event, &scope.tenant_id));

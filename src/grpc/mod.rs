@@ -4,9 +4,13 @@
 //! `convert` and `mask`; what a failure looks like is decided in `status` alone;
 //! errors that tonic itself makes get their details in `fault_details`.
 
+mod access;
+mod api_keys;
+mod authorize;
 mod convert;
 mod diverted_events;
 mod drain;
+mod ending;
 mod event_logs;
 mod event_types;
 mod events;
@@ -18,6 +22,7 @@ mod scoped;
 mod status;
 mod webhooks;
 
+pub use access::{ACCESS, Access};
 pub use routes::{MOUNTED, routes};
 pub use scoped::Handlers;
 

@@ -13,7 +13,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Request, Status, Streaming, metadata::MetadataMap};
+use tonic::{Extensions, Request, Status, Streaming};
 
 use super::{
     convert::event::read_event,
@@ -55,12 +55,12 @@ pub(super) fn answer(
     handlers: Handlers,
     request: Request<Streaming<StreamPublishEventsRequest>>,
 ) -> BoxStream<'static, Answer> {
-    let (metadata, _, requests) = request.into_parts();
+    let (_, extensions, requests) = request.into_parts();
     let (answers, answered) = mpsc::channel(CHUNK_EVENTS);
     tokio::spawn(async move {
         let (waiting, queue) = mpsc::channel(CHUNK_EVENTS);
         let _reader = AbortOnDropHandle::new(tokio::spawn(read(requests, waiting)));
-        let worker = Worker { handlers, metadata, scope: None, order: Order::default() };
+        let worker = Worker { handlers, extensions, scope: None, order: Order::default() };
         let end = tokio::select! {
             biased;
             // The client is gone.
@@ -101,7 +101,7 @@ async fn read(
 /// Publishes and answers, chunk by chunk.
 struct Worker {
     handlers: Handlers,
-    metadata: MetadataMap,
+    extensions: Extensions,
     /// Known once the first request has named the tenant.
     scope: Option<Scope>,
     order: Order,
@@ -127,7 +127,7 @@ impl Worker {
             if let Some(first) = chunk.first() {
                 let scope = match self.scope.take() {
                     Some(scope) => scope,
-                    None => self.handlers.scope(&self.metadata, &first.request.tenant_id).await?,
+                    None => self.handlers.scope(&self.extensions, &first.request.tenant_id).await?,
                 };
                 self.publish(&scope, chunk, answers).await?;
                 self.scope = Some(scope);

@@ -13,8 +13,9 @@ use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
 use super::{
-    DESCRIPTOR, Handlers, drain, fault_details,
+    DESCRIPTOR, Handlers, authorize, drain, fault_details,
     proto::{
+        api_key_service_server::ApiKeyServiceServer,
         diverted_event_service_server::DivertedEventServiceServer,
         event_log_service_server::EventLogServiceServer,
         event_metadata_service_server::EventMetadataServiceServer,
@@ -25,12 +26,13 @@ use super::{
 use crate::domain::limits;
 
 /// The services of the contract that are mounted, and so shown by reflection.
-pub const MOUNTED: [&str; 5] = [
+pub const MOUNTED: [&str; 6] = [
     <WebhookServiceServer<Handlers> as NamedService>::NAME,
     <EventServiceServer<Handlers> as NamedService>::NAME,
     <EventLogServiceServer<Handlers> as NamedService>::NAME,
     <EventMetadataServiceServer<Handlers> as NamedService>::NAME,
     <DivertedEventServiceServer<Handlers> as NamedService>::NAME,
+    <ApiKeyServiceServer<Handlers> as NamedService>::NAME,
 ];
 
 /// What a client needs beside them: health, and reflection in the version that
@@ -64,17 +66,20 @@ pub fn routes(
     health: HealthServer<impl Health>,
     draining: CancellationToken,
 ) -> Result<Router, Error> {
+    let auth = services.services.auth.clone();
     let services = Arc::new(services);
     let router = Routes::new(server!(WebhookServiceServer, &services))
         .add_service(server!(EventServiceServer, &services))
         .add_service(server!(EventLogServiceServer, &services))
         .add_service(server!(EventMetadataServiceServer, &services))
         .add_service(server!(DivertedEventServiceServer, &services))
+        .add_service(server!(ApiKeyServiceServer, &services))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .layer(MapResponseLayer::new(fault_details::explain::<Body>))
+        .layer(middleware::from_fn_with_state(auth, authorize::authorize))
         .layer(middleware::from_fn_with_state(draining, drain::end_foreign_streams))
         // Outermost, and on these routes only: over other paths it would answer
         // plain HTTP/1.1 requests with an empty 400.

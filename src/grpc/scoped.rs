@@ -1,16 +1,14 @@
 //! What handlers work with: the use cases, and who is calling in which tenant.
 
-use tonic::metadata::MetadataMap;
+use tonic::Extensions;
 
+use super::authorize::Authorized;
 use crate::{
     domain::{
         error::{Error, Faults, Reason, Result},
         id::TenantId,
     },
-    service::{
-        Services,
-        scope::{Caller, Scope},
-    },
+    service::{Services, auth::Caller, scope::Scope},
 };
 
 /// What handles the calls of all mounted services: each RPC is a method of this.
@@ -18,22 +16,24 @@ use crate::{
 pub struct Handlers {
     /// The use cases.
     pub services: Services,
-    /// On whose behalf every call is made.
-    pub caller: Caller,
 }
 
 impl Handlers {
-    /// Who is calling. The one place where credentials are looked at: `--dev`
-    /// asks for none, everybody is the same administrator.
-    fn caller(&self, _metadata: &MetadataMap) -> Result<Caller> {
-        Ok(self.caller.clone())
-    }
-
     /// The scope of a request that names this tenant, or none.
-    pub(super) async fn scope(&self, metadata: &MetadataMap, tenant_id: &str) -> Result<Scope> {
-        let caller = self.caller(metadata)?;
-        self.services.scopes.enter(&caller, tenant_id).await
+    pub(super) async fn scope(&self, extensions: &Extensions, tenant_id: &str) -> Result<Scope> {
+        let Authorized { caller, permission } = authorized(extensions)?;
+        self.services.scopes.enter(caller, tenant_id, *permission).await
     }
+}
+
+/// Who was let in.
+pub(super) fn caller(extensions: &Extensions) -> Result<&Caller> {
+    authorized(extensions).map(|authorized| &authorized.caller)
+}
+
+fn authorized(extensions: &Extensions) -> Result<&Authorized> {
+    let missing = || Error::new(Reason::Internal, "a handler was reached without authorization");
+    extensions.get().ok_or_else(missing)
 }
 
 /// Notes a resource whose own tenant is not the request's.

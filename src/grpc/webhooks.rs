@@ -35,8 +35,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::CreateWebhookRequest>,
     ) -> Result<Response<proto::CreateWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let webhook = required(request.webhook, "webhook")?;
         let mut faults = Faults::default();
         check_tenant(&mut faults, "webhook.tenant_id", &webhook.tenant_id, &scope.tenant_id);
@@ -58,8 +58,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::GetWebhookRequest>,
     ) -> Result<Response<proto::GetWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         check_named("webhook_id", &request.webhook_id)?;
         let webhooks = &self.services.webhooks;
         let webhook = if request.reveal_secrets {
@@ -75,8 +75,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::ListWebhooksRequest>,
     ) -> Result<Response<proto::ListWebhooksResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let page = self.services.webhooks.list(&scope, read_query(request)).await?;
         Ok(Response::new(proto::ListWebhooksResponse {
             webhooks: page.webhooks.iter().filter_map(|webhook| shown(webhook, &scope)).collect(),
@@ -89,8 +89,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::UpdateWebhookRequest>,
     ) -> Result<Response<proto::UpdateWebhookResponse>, Status> {
-        let (metadata, _, mut request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, mut request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let webhook = required(request.webhook.take(), "webhook")?;
         check_named("webhook.webhook_id", &webhook.webhook_id)?;
         let mut faults = Faults::default();
@@ -112,8 +112,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::DeleteWebhookRequest>,
     ) -> Result<Response<proto::DeleteWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::DeleteWebhookRequest { tenant_id: _, webhook_id, etag, allow_missing } = request;
         check_named("webhook_id", &webhook_id)?;
         let deleted =
@@ -126,8 +126,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::SuspendWebhookRequest>,
     ) -> Result<Response<proto::SuspendWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::SuspendWebhookRequest { tenant_id: _, webhook_id, message, duration } = request;
         let mut faults = Faults::default();
         note_named(&mut faults, "webhook_id", &webhook_id);
@@ -142,8 +142,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::UnsuspendWebhookRequest>,
     ) -> Result<Response<proto::UnsuspendWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::UnsuspendWebhookRequest { tenant_id: _, webhook_id, replay_diverted } = request;
         check_named("webhook_id", &webhook_id)?;
         let webhooks = &self.services.webhooks;
@@ -158,8 +158,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::RotateWebhookSecretRequest>,
     ) -> Result<Response<proto::RotateWebhookSecretResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let proto::RotateWebhookSecretRequest { tenant_id: _, webhook_id, value, overlap } =
             request;
         let mut faults = Faults::default();
@@ -178,8 +178,8 @@ impl WebhookService for Handlers {
         &self,
         request: Request<proto::TestWebhookRequest>,
     ) -> Result<Response<proto::TestWebhookResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let scope = self.scope(&metadata, &request.tenant_id).await?;
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
         let mut faults = Faults::default();
         let tested = match required(request.subject, "subject")? {
             Subject::WebhookId(id) => Tested::Stored(id),

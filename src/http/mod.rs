@@ -10,14 +10,17 @@ mod members;
 mod sonar;
 mod status;
 
-use axum::Router;
-use http::HeaderMap;
+use std::convert::Infallible;
+
+use axum::{Router, extract::FromRequestParts};
+use http::request::Parts;
 
 use crate::{
-    domain::error::Result,
+    domain::{error::Result, permission::Permission},
     service::{
         Services,
-        scope::{Caller, Scope},
+        auth::{Credentials, Peer},
+        scope::Scope,
     },
 };
 
@@ -26,21 +29,25 @@ use crate::{
 pub struct Facades {
     /// The use cases.
     pub services: Services,
-    /// On whose behalf every request is made.
-    pub caller: Caller,
 }
 
 impl Facades {
-    /// Who is calling. The one place where the credentials of HTTP requests are looked
-    /// at: `--dev` asks for none, everybody is the same administrator.
-    fn caller(&self, _headers: &HeaderMap) -> Result<Caller> {
-        Ok(self.caller.clone())
+    /// The scope of a request in the caller's own tenant, to do what needs `permission`.
+    async fn scope(&self, presented: &Presented, permission: Permission) -> Result<Scope> {
+        let caller = self.services.auth.caller(&presented.0).await?;
+        self.services.scopes.enter(&caller, "", permission).await
     }
+}
 
-    /// The scope of a request in the caller's own tenant.
-    async fn scope(&self, headers: &HeaderMap) -> Result<Scope> {
-        let caller = self.caller(headers)?;
-        self.services.scopes.enter(&caller, "").await
+/// The credentials of a request, for handlers to take.
+struct Presented(Credentials);
+
+impl<S: Sync> FromRequestParts<S> for Presented {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        let from = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        Ok(Self(Credentials::read(&parts.headers, from)))
     }
 }
 

@@ -18,12 +18,15 @@ pub(super) fn of(reason: Reason) -> StatusCode {
         | Reason::ResumeTokenInvalid
         | Reason::SchemaInvalid
         | Reason::FeatureNotAvailable => StatusCode::BAD_REQUEST,
+        Reason::Unauthenticated => StatusCode::UNAUTHORIZED,
         Reason::PermissionDenied => StatusCode::FORBIDDEN,
         Reason::WebhookNotFound
         | Reason::EventMetadataNotFound
         | Reason::EventNotFound
         | Reason::EventLogNotFound
         | Reason::DivertedEventNotFound
+        | Reason::TenantNotFound
+        | Reason::ApiKeyNotFound
         | Reason::JobNotFound => StatusCode::NOT_FOUND,
         Reason::WebhookNameTaken
         | Reason::IdempotencyKeyReused
@@ -33,7 +36,9 @@ pub(super) fn of(reason: Reason) -> StatusCode {
         | Reason::EventMetadataReadOnly => StatusCode::CONFLICT,
         Reason::ResumeTokenExpired => StatusCode::GONE,
         Reason::EtagMismatch => StatusCode::PRECONDITION_FAILED,
-        Reason::SlowConsumer | Reason::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        Reason::SlowConsumer | Reason::Overloaded | Reason::QuotaExceeded => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Reason::ServerDraining | Reason::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -5,6 +5,7 @@ mod clock;
 pub mod config;
 mod listen;
 mod local_only;
+mod peer;
 mod ranges;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
@@ -17,14 +18,16 @@ pub use self::clock::SystemClock;
 use self::config::Config;
 use crate::{
     domain::{
-        actor::Actor,
         address::AddressGuard,
         id::{TenantId, WebhookKey},
     },
     engine::{self, Clock, Engine, JobRunner, Pruner, Resealer},
     grpc, http,
     sender::{Addresses, HttpSender, Mailer, Resolver, SystemResolver},
-    service::{self, Services, scope::Caller},
+    service::{
+        self, Services,
+        auth::{Access, Caller},
+    },
     store::Store,
 };
 
@@ -96,11 +99,17 @@ impl Server {
             mail,
             retention: config.retention,
         };
+        let access = if config.dev {
+            Access::Open(Caller::developer(home_tenant()?))
+        } else {
+            Access::Credentials
+        };
         let services = Services::new(
             store.clone(),
             engine.clone(),
             sender,
             Arc::clone(&clock),
+            access,
             &limits,
             draining.clone(),
         );
@@ -133,12 +142,12 @@ impl Server {
         for service in grpc::MOUNTED {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
-        let caller = Caller { home: home_tenant()?, actor: Actor::developer() };
-        let facades = http::Facades { services: services.clone(), caller: caller.clone() };
-        let services = grpc::Handlers { services, caller };
+        let facades = http::Facades { services: services.clone() };
+        let services = grpc::Handlers { services };
         let routes = grpc::routes(services, health_service, draining.clone())
             .map_err(|e| format!("reflection: {e}"))?;
-        let routes = local_only::guard(routes.merge(http::routes(facades)));
+        let routes = peer::tell(routes.merge(http::routes(facades)));
+        let routes = if config.dev { local_only::guard(routes) } else { routes };
 
         let served = listen::serve(listener, routes, draining.clone());
         tokio::pin!(served);

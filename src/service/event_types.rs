@@ -274,6 +274,30 @@ fn custom(name: &str, spec: EventMetadataSpec, attribution: Attribution) -> Even
     }
 }
 
+/// Notes names that the tenant does not know, where they are not registered when they are
+/// used. Each has its path.
+pub(super) async fn refuse_unknown<'a>(
+    store: &Store,
+    scope: &Scope,
+    names: impl Iterator<Item = (String, &'a String)>,
+    faults: &mut Faults,
+) -> Result<()> {
+    if scope.registers_names {
+        return Ok(());
+    }
+    let unknown = |name: &str| scope.config.event_type(name).is_none();
+    let mut missing: Vec<_> = names.filter(|(_, name)| unknown(name)).collect();
+    if !missing.is_empty() {
+        // Another node may have made them.
+        scope.config.refresh_if_stale(store).await?;
+        missing.retain(|(_, name)| unknown(name));
+    }
+    for (at, _) in missing {
+        faults.add(at, Reason::EventNameUnknown, "is no event type of the tenant");
+    }
+    Ok(())
+}
+
 /// Registers the names that the tenant does not know as custom event types.
 pub(super) async fn register_missing<'a>(
     store: &Store,
@@ -283,7 +307,7 @@ pub(super) async fn register_missing<'a>(
 ) -> Result<()> {
     let missing: BTreeSet<_> =
         names.filter(|name| scope.config.event_type(name).is_none()).collect();
-    if missing.is_empty() {
+    if missing.is_empty() || !scope.registers_names {
         return Ok(());
     }
     let attribution = Attribution::new(now, Actor::system());

@@ -75,6 +75,7 @@ impl Events {
     ) -> Result<Published> {
         let ingest = self.clock.now();
         self.refuse_while_draining()?;
+        self.know_names(scope, [&event]).await?;
         let checked = self.check(scope, "event", event, ingest)?;
         if validate_only {
             let matched = scope.config.matching(&checked.event).len();
@@ -99,6 +100,7 @@ impl Events {
         self.refuse_while_draining()?;
         let ingest = self.clock.now();
         let mut outcomes: Vec<Result<Published>> = Vec::with_capacity(events.len());
+        self.know_names(scope, &events).await?;
         let (mut good, mut places, mut faults) = (Vec::new(), Vec::new(), Faults::default());
         for (i, event) in events.into_iter().enumerate() {
             let at = if atomic { format!("events[{i}]") } else { "event".to_owned() };
@@ -153,6 +155,20 @@ impl Events {
         if self.draining.is_cancelled() { Err(Error::draining()) } else { Ok(()) }
     }
 
+    /// Looks again for event types that are not known, where that decides: another node may
+    /// have made them.
+    async fn know_names(
+        &self,
+        scope: &Scope,
+        events: impl IntoIterator<Item = &Incoming>,
+    ) -> Result<()> {
+        let unknown = |event: &Incoming| scope.config.event_type(&event.draft.event_name).is_none();
+        if !scope.registers_names && events.into_iter().any(unknown) {
+            scope.config.refresh_if_stale(&self.store).await?;
+        }
+        Ok(())
+    }
+
     /// Checks an event against form, event type and schema; `at` is its path.
     pub(super) fn check(
         &self,
@@ -178,7 +194,12 @@ impl Events {
                 ));
             }
             // It is registered once all is well.
-            None => Vec::new(),
+            None if scope.registers_names => Vec::new(),
+            None => {
+                let message = format!("{:?} is no event type of the tenant", draft.event_name);
+                let at = format!("{at}.event_name");
+                return Err(Error::field(at, Reason::EventNameUnknown, message));
+            }
         };
         let event = Event {
             event_id: draft.event_id.unwrap_or_else(|| EventId::new(ingest, rand::random())),

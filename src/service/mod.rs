@@ -1,6 +1,8 @@
 //! The use cases. The only layer that combines store, engine and domain; every
 //! transport calls it and adds nothing of its own but its shapes.
 
+pub mod api_keys;
+pub mod auth;
 mod destinations;
 pub mod diverted_events;
 mod diverted_jobs;
@@ -27,8 +29,15 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    diverted_events::DivertedEvents, event_logs::EventLogs, event_types::EventTypes,
-    events::Events, scope::Scopes, tenants::Tenants, webhooks::Webhooks,
+    api_keys::ApiKeys,
+    auth::{Access, Auth},
+    diverted_events::DivertedEvents,
+    event_logs::EventLogs,
+    event_types::EventTypes,
+    events::Events,
+    scope::Scopes,
+    tenants::Tenants,
+    webhooks::Webhooks,
 };
 use crate::{
     engine::{Clock, Engine},
@@ -65,6 +74,8 @@ impl Default for Limits {
 /// All services, made from the same parts.
 #[derive(Clone)]
 pub struct Services {
+    /// Makes callers of credentials.
+    pub auth: Auth,
     /// Turns callers into scopes.
     pub scopes: Scopes,
     /// Webhooks.
@@ -77,20 +88,26 @@ pub struct Services {
     pub diverted_events: DivertedEvents,
     /// The delivery log.
     pub event_logs: EventLogs,
+    /// Credentials.
+    pub api_keys: ApiKeys,
 }
 
 impl Services {
-    /// Puts the services together. Once `draining` is cancelled, publishes are refused
+    /// Puts the services together. `access` says who is let in. Once `draining` is cancelled, publishes are refused
     /// and tails end, both with `SERVER_DRAINING`.
     pub fn new(
         store: Store,
         engine: Engine,
         sender: Arc<HttpSender>,
         clock: Arc<dyn Clock>,
+        access: Access,
         limits: &Limits,
         draining: CancellationToken,
     ) -> Self {
         let tenants = Arc::new(Tenants::new(store.clone(), Arc::clone(&clock)));
+        let open = access.is_open();
+        let auth = Auth::new(store.clone(), access, Arc::clone(&clock));
+        let parts = (store.clone(), auth.clone(), Arc::clone(&tenants));
         let diverted_events = DivertedEvents::new(
             store.clone(),
             engine.clone(),
@@ -98,7 +115,9 @@ impl Services {
             limits.retention,
         );
         Self {
-            scopes: Scopes::new(tenants),
+            api_keys: ApiKeys::new(parts.0, parts.1, parts.2, open, Arc::clone(&clock)),
+            auth,
+            scopes: Scopes::new(tenants, open),
             webhooks: Webhooks::new(
                 store.clone(),
                 engine.clone(),

@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use super::tenants::{TenantConfig, Tenants};
+use super::{
+    auth::Caller,
+    tenants::{TenantConfig, Tenants},
+};
 use crate::domain::{
     actor::Actor,
-    error::{Error, Reason, Result},
+    error::Result,
     id::{TenantId, TenantKey},
+    permission::{Permission, Permissions},
 };
-
-/// An authenticated caller.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The tenant meant by requests that name none.
-    pub home: TenantId,
-    /// Who it is; recorded in attributions.
-    pub actor: Actor,
-}
 
 /// A caller at work in one tenant. Every use case takes one.
 #[derive(Clone)]
@@ -27,33 +22,61 @@ pub struct Scope {
     pub tenant_key: TenantKey,
     /// Who is at work.
     pub actor: Actor,
+    pub(super) permissions: Permissions,
+    /// Whether names that nobody registered become event types when they are used.
+    pub(super) registers_names: bool,
     pub(super) config: Arc<TenantConfig>,
+}
+
+impl Scope {
+    /// Refuses who may not do something that a part of a request asks for.
+    ///
+    /// # Errors
+    ///
+    /// `PERMISSION_DENIED`.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        self.permissions.require(permission)
+    }
 }
 
 /// Turns callers into scopes.
 #[derive(Clone)]
 pub struct Scopes {
     tenants: Arc<Tenants>,
+    open: bool,
 }
 
 impl Scopes {
-    pub(super) fn new(tenants: Arc<Tenants>) -> Self {
-        Self { tenants }
+    /// Where `open`, tenants and event types come into being on first use.
+    pub(super) fn new(tenants: Arc<Tenants>, open: bool) -> Self {
+        Self { tenants, open }
     }
 
-    /// Enters the tenant that a request names, or the caller's own where it is empty.
+    /// Enters the tenant that a request names, or the caller's own where it is empty, to do
+    /// what needs `permission`.
     ///
     /// # Errors
     ///
-    /// `FIELD_INVALID` where it is no tenant id, `STORE_UNAVAILABLE`.
-    pub async fn enter(&self, caller: &Caller, requested: &str) -> Result<Scope> {
-        let tenant_id = match requested {
-            "" => caller.home.clone(),
-            named => named
-                .parse()
-                .map_err(|fault| Error::field("tenant_id", Reason::FieldInvalid, fault))?,
-        };
-        let config = self.tenants.enter(&tenant_id).await?;
-        Ok(Scope { tenant_id, tenant_key: config.key, actor: caller.actor.clone(), config })
+    /// `PERMISSION_DENIED` where the caller may not do it, or may not enter the tenant, be there
+    /// such a tenant or not; `FIELD_INVALID` where it is no tenant id, `FIELD_REQUIRED`
+    /// where none is named and the caller is at home in all, `TENANT_NOT_FOUND`,
+    /// `STORE_UNAVAILABLE`.
+    pub async fn enter(
+        &self,
+        caller: &Caller,
+        requested: &str,
+        permission: Permission,
+    ) -> Result<Scope> {
+        caller.require(permission)?;
+        let tenant_id = caller.tenant(requested)?;
+        let config = self.tenants.enter(&tenant_id, self.open).await?;
+        Ok(Scope {
+            tenant_id,
+            tenant_key: config.key,
+            actor: caller.actor.clone(),
+            permissions: caller.permissions,
+            registers_names: self.open,
+            config,
+        })
     }
 }

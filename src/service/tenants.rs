@@ -9,7 +9,7 @@ use super::event_type::EventType;
 use crate::{
     domain::{
         catalogue,
-        error::Result,
+        error::{Error, Reason, Result},
         event::Event,
         event_filter::{self, EventFilter},
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
@@ -32,12 +32,18 @@ impl Tenants {
         Self { store, clock, known: RwLock::default() }
     }
 
-    /// The tenant of that id; it comes into being on first use.
-    pub(super) async fn enter(&self, id: &TenantId) -> Result<Arc<TenantConfig>> {
+    /// The tenant of that id. One that does not exist is made where `open`, else it is
+    /// `TENANT_NOT_FOUND`.
+    pub(super) async fn enter(&self, id: &TenantId, open: bool) -> Result<Arc<TenantConfig>> {
         if let Some(known) = self.known.read().get(id) {
             return Ok(Arc::clone(known));
         }
-        let tenant = self.store.ensure_tenant(id, self.clock.now()).await?;
+        let tenant = if open {
+            self.store.ensure_tenant(id, self.clock.now()).await?
+        } else {
+            let missing = || Error::new(Reason::TenantNotFound, "no such tenant");
+            self.store.tenant(id).await?.ok_or_else(missing)?
+        };
         let config = TenantConfig {
             id: id.clone(),
             key: tenant.key,

@@ -6,6 +6,7 @@ use super::{scope::Scope, webhooks::Webhooks};
 use crate::domain::{
     error::{Faults, Result},
     limits,
+    permission::Permission,
     signing::{Signing, SigningSecret},
     webhook::{Webhook, WebhookSpec},
 };
@@ -23,10 +24,10 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// `WEBHOOK_NOT_FOUND`, `STORE_UNAVAILABLE`.
+    /// `PERMISSION_DENIED` without the permission secrets-read, `WEBHOOK_NOT_FOUND`,
+    /// `STORE_UNAVAILABLE`.
     pub async fn reveal(&self, scope: &Scope, webhook_id: &str) -> Result<Arc<Webhook>> {
-        // The one place for PERMISSION_SECRETS_READ once callers have permissions:
-        // with `--dev` everybody is an administrator.
+        scope.require(Permission::SecretsRead)?;
         self.get(scope, webhook_id).await
     }
 

@@ -142,6 +142,8 @@ impl Webhooks {
         {
             return Ok(Written::created(Arc::new(webhook)));
         }
+        let unknown = named(&spec.event_names);
+        event_types::refuse_unknown(&self.store, scope, unknown, &mut faults).await?;
         // Not for a repeated call: its answer does not depend on what a name resolves to by now.
         destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
         destinations::check(&self.sender, ALERT_URL, alerts(&spec).as_ref(), &mut faults).await;
@@ -256,6 +258,9 @@ impl Webhooks {
             let now = self.clock.now();
             let spec = (request.change)(&current.spec, &mut faults);
             let target = check(&spec, now, self.mail, &mut faults);
+            let added = named(&spec.event_names)
+                .filter(|(_, name)| !current.spec.event_names.contains(name));
+            event_types::refuse_unknown(&self.store, scope, added, &mut faults).await?;
             // One that leads elsewhere by now can still be stopped or given another name.
             let target = target.filter(|_| spec.destination.url != current.spec.destination.url);
             destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
@@ -369,6 +374,12 @@ pub(super) fn contended() -> Error {
 /// The names among patterns.
 fn exact(patterns: &[String]) -> impl Iterator<Item = &String> {
     patterns.iter().filter(|pattern| !subscription::is_wildcard(pattern))
+}
+
+/// The names among patterns, with their paths in requests.
+fn named(patterns: &[String]) -> impl Iterator<Item = (String, &String)> {
+    let exact = patterns.iter().enumerate().filter(|(_, name)| !subscription::is_wildcard(name));
+    exact.map(|(i, name)| (format!("webhook.event_names[{i}]"), name))
 }
 
 /// What a webhook would be that is not made.

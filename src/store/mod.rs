@@ -3,6 +3,7 @@
 //! found through it; row models do not leave.
 
 mod announcements;
+mod api_keys;
 mod breach;
 mod bulk;
 mod config;
@@ -38,6 +39,7 @@ use sea_orm_migration::MigratorTrait;
 use tokio::sync::mpsc;
 
 pub use self::{
+    api_keys::ApiKeyCursor,
     breach::Breached,
     config::ConfigChanges,
     connect::DatabaseUrl,
@@ -78,7 +80,9 @@ pub struct Store {
     heads: Heads,
     database_id: DatabaseId,
     secret_keys: SecretKeys,
-    _lock: Arc<File>,
+    session_key: [u8; 32],
+    /// Absent where another process may serve the same database.
+    _lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -94,11 +98,34 @@ impl Store {
         url: &DatabaseUrl,
         secret_keys: SecretKeys,
     ) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
-        let shown = url.path().display();
         let lock = Arc::new(connect::lock(url)?);
+        Self::connect(url, secret_keys, Some(lock)).await
+    }
+
+    /// Opens the database beside a server that may be serving it: for single changes,
+    /// which that server finds. Nothing can be published.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn open_beside(url: &DatabaseUrl, secret_keys: SecretKeys) -> Result<Self, String> {
+        // Whoever serves it has brought its schema up to date.
+        let lock = connect::lock(url).ok().map(Arc::new);
+        let (store, _) = Self::connect(url, secret_keys, lock).await?;
+        Ok(Self { _lock: None, ..store })
+    }
+
+    async fn connect(
+        url: &DatabaseUrl,
+        secret_keys: SecretKeys,
+        lock: Option<Arc<File>>,
+    ) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
+        let shown = url.path().display();
         let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");
         let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
-        migration::Migrator::up(&writer, None).await.map_err(|e| failed("migrate", e))?;
+        if lock.is_some() {
+            migration::Migrator::up(&writer, None).await.map_err(|e| failed("migrate", e))?;
+        }
         let admitted = secrets::admit(&writer, &secret_keys).await;
         admitted
             .map_err(|e| failed("read the keys of", e))?
@@ -106,11 +133,15 @@ impl Store {
         let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
         let checkpointer = connect::checkpointer(url).await.map_err(|e| failed("open", e))?;
 
-        let sql = "SELECT database_id, (SELECT COALESCE(MAX(event_key), 0) FROM events) AS newest
+        let sql = "SELECT database_id, session_key,
+                     (SELECT COALESCE(MAX(event_key), 0) FROM events) AS newest
                    FROM database_identity";
         let row = query(&readers, sql, []).await.map_err(|e| failed("read", e))?;
         let row = row.first().ok_or_else(|| format!("{shown} has no identity"))?;
         let id: i64 = row.try_get("", "database_id").map_err(|e| failed("read", e))?;
+        let session_key: String = row.try_get("", "session_key").map_err(|e| failed("read", e))?;
+        let session_key =
+            read_key(&session_key).ok_or_else(|| format!("{shown} has no session key"))?;
         let newest: i64 = row.try_get("", "newest").map_err(|e| failed("read", e))?;
 
         let mut wal = url.path().to_owned().into_os_string();
@@ -120,7 +151,9 @@ impl Store {
         let connections = Connections { writer, checkpointer, wal: wal.into() };
         let writer = Writer::start(connections, heads.clone(), newest + 1, accepted);
         let database_id = DatabaseId(id.unsigned_abs());
-        Ok((Self { readers, writer, heads, database_id, secret_keys, _lock: lock }, deliveries))
+        let store =
+            Self { readers, writer, heads, database_id, secret_keys, session_key, _lock: lock };
+        Ok((store, deliveries))
     }
 
     /// Brings the schema of a database up to date, and its secrets under the current
@@ -158,6 +191,11 @@ impl Store {
     /// The id of the key that secrets are encrypted with; none where they are not.
     pub fn secret_key_id(&self) -> Option<&str> {
         self.secret_keys.current_id()
+    }
+
+    /// The key that all nodes sign session tokens with.
+    pub fn session_key(&self) -> &[u8; 32] {
+        &self.session_key
     }
 
     /// Watches a tenant's journal: a change says that there may be new entries.
@@ -201,6 +239,14 @@ impl Store {
     {
         Ok(query(&self.readers, sql, values).await?)
     }
+}
+
+fn read_key(hex: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    for (i, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok()?;
+    }
+    Some(key)
 }
 
 async fn query<V>(

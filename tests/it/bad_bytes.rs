@@ -48,6 +48,9 @@ async fn assert_works(server: &TestServer) {
 async fn an_empty_message_is_answered_by_every_rpc() {
     let server = TestServer::start().await;
     let lists = [
+        "GetTenant",
+        "ListApiKeys",
+        "ListTenants",
         "ListWebhooks",
         "ListEventLogs",
         "ListEventMetadata",

@@ -1,11 +1,14 @@
 //! Integration tests, one file per behaviour.
 
+mod access;
+mod api_keys;
 mod bad_bytes;
 mod bad_input;
 mod bad_webhooks;
 mod bodies;
 mod cli;
 mod crash;
+mod credentials;
 mod database_away;
 mod delivery;
 mod demo;

@@ -81,6 +81,7 @@ async fn redirects_lead_nowhere_and_are_failures() {
     ] {
         let redirect = move |_: &_| Reply::status(status).header("location", location.clone());
         let receiver = Receiver::with(redirect).await;
+        server.register(&format!("a{status}")).await;
         let hook = webhook(&format!("w{status}"), &receiver.url(), &[&format!("a{status}")]);
         server.create(hook).await;
         let published = server.publish(event(&format!("a{status}"), "{}")).await;

@@ -34,6 +34,7 @@ SERVICES = {
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "tidings.v1.ApiKeyService",
     "tidings.v1.DivertedEventService",
     "tidings.v1.EventLogService",
     "tidings.v1.EventMetadataService",

@@ -17,7 +17,14 @@ pub(crate) fn show_attribution(attribution: &Attribution) -> proto::Attribution 
     }
 }
 
-fn show_actor(actor: &Actor) -> proto::Actor {
+/// An actor as a caller names it.
+pub(crate) fn read_actor(actor: proto::Actor) -> Actor {
+    let proto::Actor { id, code, description, name, r#type } = actor;
+    Actor { id, code, description, name, kind: r#type }
+}
+
+/// An actor for the wire.
+pub(crate) fn show_actor(actor: &Actor) -> proto::Actor {
     let Actor { id, code, description, name, kind } = actor.clone();
     proto::Actor { id, code, description, name, r#type: kind }
 }

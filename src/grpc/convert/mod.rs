@@ -6,6 +6,7 @@
 //! no effect yet is refused where it is set.
 
 pub(super) mod actor;
+pub(super) mod api_key;
 pub(super) mod diverted_event;
 pub(super) mod enrichment;
 pub(super) mod event;

@@ -11,16 +11,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use self::{
     definition::{Definition, Shown},
     refusal::Refusal,
 };
-use super::{Facades, answer, body};
+use super::{Facades, Presented, answer, body};
 use crate::{
     domain::{
         error::{Error, Faults, Reason},
+        permission::Permission,
         webhook::Webhook,
     },
     service::{
@@ -51,10 +52,10 @@ async fn nothing_here() -> Refusal {
 
 async fn create(
     State(facades): State<Facades>,
-    headers: HeaderMap,
+    presented: Presented,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&headers).await?;
+    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let mut faults = Faults::default();
     let spec = Definition::read(body::read_json(request).await?, &mut faults)?.create(&mut faults);
     if !faults.is_empty() {
@@ -66,8 +67,8 @@ async fn create(
     Ok(shown(&made.webhook))
 }
 
-async fn list(State(facades): State<Facades>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let scope = facades.scope(&headers).await?;
+async fn list(State(facades): State<Facades>, presented: Presented) -> Result<Response, Refusal> {
+    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let query = WebhookQuery { page_size: PAGE, page_token, ..WebhookQuery::default() };
@@ -82,20 +83,20 @@ async fn list(State(facades): State<Facades>, headers: HeaderMap) -> Result<Resp
 
 async fn show(
     State(facades): State<Facades>,
-    headers: HeaderMap,
+    presented: Presented,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&headers).await?;
+    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     Ok(shown(&*find(&facades, &scope, &id).await?))
 }
 
 async fn change(
     State(facades): State<Facades>,
-    headers: HeaderMap,
+    presented: Presented,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&headers).await?;
+    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let webhook_id = find(&facades, &scope, &id).await?.webhook_id.to_string();
     let mut faults = Faults::default();
     let definition = Definition::read(body::read_json(request).await?, &mut faults)?;
@@ -114,10 +115,10 @@ async fn change(
 
 async fn remove(
     State(facades): State<Facades>,
-    headers: HeaderMap,
+    presented: Presented,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&headers).await?;
+    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let webhook_id = find(&facades, &scope, &id).await?.webhook_id.to_string();
     facades.services.webhooks.delete(&scope, &webhook_id, "", false).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))

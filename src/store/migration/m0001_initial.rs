@@ -30,10 +30,12 @@ const SQLITE: Dialect = Dialect {
 fn statements(d: &Dialect) -> Vec<String> {
     let Dialect { serial, uuid, clustered, bytewise } = d;
     vec![
-        // One row: which database this is. A restored backup gets a new id.
+        // One row: which database this is. A restored backup gets a new id. With
+        // session_key, in hex, all nodes sign session tokens.
         "CREATE TABLE database_identity (
             only_row SMALLINT PRIMARY KEY CHECK (only_row = 1),
-            database_id BIGINT NOT NULL
+            database_id BIGINT NOT NULL,
+            session_key TEXT NOT NULL
         )"
         .to_owned(),
         // The keys that secrets may be encrypted with, by id; '' stands for none. All
@@ -58,6 +60,23 @@ fn statements(d: &Dialect) -> Vec<String> {
             CHECK (0 <= floor AND floor <= head)
         )"
         ),
+        // realm is a tenant's id, or * for all tenants. Of a token only the hash is
+        // stored, in hex.
+        format!(
+            "CREATE TABLE api_keys (
+            api_key_key {serial},
+            api_key_id TEXT NOT NULL UNIQUE,
+            realm TEXT NOT NULL,
+            token_hash TEXT NOT NULL UNIQUE,
+            actor TEXT NOT NULL,
+            permissions INTEGER NOT NULL CHECK (permissions > 0),
+            create_time BIGINT NOT NULL,
+            expire_time BIGINT,
+            revoke_time BIGINT
+        )"
+        ),
+        "CREATE INDEX api_keys_realm ON api_keys (realm, api_key_key)".to_owned(),
+        "CREATE INDEX api_keys_usable ON api_keys (realm) WHERE revoke_time IS NULL".to_owned(),
         format!(
             "CREATE TABLE webhooks (
             webhook_key {serial},
@@ -332,7 +351,9 @@ impl MigrationTrait for Migration {
         }
         // The database names itself with 63 random bits.
         let id = i64::from_be_bytes(rand::random()) & i64::MAX;
-        let insert = format!("INSERT INTO database_identity VALUES (1, {id})");
+        let session_key: [u8; 32] = rand::random();
+        let session_key: String = session_key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let insert = format!("INSERT INTO database_identity VALUES (1, {id}, '{session_key}')");
         manager.get_connection().execute_unprepared(&insert).await?;
         Ok(())
     }

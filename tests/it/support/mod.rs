@@ -1,8 +1,10 @@
 //! What the tests need around the code under test.
 
 pub(crate) mod api;
+pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod http_client;
+pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod raw;

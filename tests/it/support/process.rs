@@ -68,9 +68,27 @@ impl ServerProcess {
         assert!(status.await.expect("prlimit runs").success());
     }
 
-    async fn run(mut command: Command, database: &Path, listen: &str, fail_points: &str) -> Self {
+    /// Starts a server that asks for credentials.
+    pub(crate) async fn strict(database: &Path) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        Self::serve(command, &[], database, "127.0.0.1:0", "").await
+    }
+
+    async fn run(command: Command, database: &Path, listen: &str, fail_points: &str) -> Self {
+        Self::serve(command, &["--dev"], database, listen, fail_points).await
+    }
+
+    async fn serve(
+        mut command: Command,
+        options: &[&str],
+        database: &Path,
+        listen: &str,
+        fail_points: &str,
+    ) -> Self {
         let mut child = command
-            .args(["serve", "--dev", "--log", "error", "--listen", listen, "--database"])
+            .arg("serve")
+            .args(options)
+            .args(["--log", "error", "--listen", listen, "--database"])
             .arg(format!("sqlite:{}", database.display()))
             .env("FAILPOINTS", fail_points)
             .stdout(Stdio::piped())

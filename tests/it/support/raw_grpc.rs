@@ -54,10 +54,23 @@ pub(crate) async fn call(
     path: &str,
     messages: Vec<Vec<u8>>,
 ) -> Result<Streaming<Vec<u8>>, Status> {
+    call_with(channel, path, &[], messages).await
+}
+
+/// The same with headers.
+pub(crate) async fn call_with(
+    channel: &Channel,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    messages: Vec<Vec<u8>>,
+) -> Result<Streaming<Vec<u8>>, Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.expect("a connection");
     let path = PathAndQuery::try_from(path).expect("a path");
-    let request = Request::new(tokio_stream::iter(messages));
+    let mut request = Request::new(tokio_stream::iter(messages));
+    for (name, value) in headers {
+        request.metadata_mut().append(*name, value.parse().expect("a value"));
+    }
     grpc.streaming(request, path, Bytes).await.map(|response| response.into_inner())
 }
 

@@ -10,17 +10,17 @@ use std::{
 use tempfile::TempDir;
 use tidings::{
     engine::Clock,
-    grpc::proto::{
-        diverted_event_service_client::DivertedEventServiceClient,
-        event_log_service_client::EventLogServiceClient,
-        event_metadata_service_client::EventMetadataServiceClient,
-        event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
-    },
+    grpc::proto::{CreateEventMetadataRequest, EventMetadata},
     sender::{Resolver, SystemResolver},
     server::{Server, SystemClock, config::Config},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
+
+use super::{
+    clients::Clients,
+    keys::{self, HOME},
+};
 
 /// How long a server waits for its database before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) channel: Channel,
+    clients: Clients,
     directory: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), String>>,
@@ -73,7 +74,39 @@ impl TestServer {
             config.allow_destination =
                 allowed.iter().map(|range| range.parse().expect("a range")).collect();
         };
-        Self::with_resolver(directory, Arc::new(SystemClock), resolver, configure).await
+        let mut server =
+            Self::with_resolver(directory, Arc::new(SystemClock), resolver, configure).await;
+        let token = keys::make(&server.database(), HOME, "all").await;
+        let clients = server.with_token(&token);
+        server.clients = clients;
+        server.register("a").await;
+        server
+    }
+
+    /// A server on an empty database that asks for credentials.
+    pub(crate) async fn strict() -> Self {
+        Self::with(|config| config.dev = false).await
+    }
+
+    /// The clients of somebody who has this token.
+    pub(crate) fn with_token(&self, token: &str) -> Clients {
+        Clients::new(self.channel.clone(), Some(token))
+    }
+
+    /// A new key of the home tenant with these permissions, and its clients.
+    pub(crate) async fn with_key(&self, permissions: &str) -> Clients {
+        self.with_token(&keys::make(&self.database(), HOME, permissions).await)
+    }
+
+    /// Makes an event type where there is none: without `--dev` nothing else does.
+    pub(crate) async fn register(&self, event_name: &str) {
+        let event_metadata =
+            Some(EventMetadata { event_name: event_name.into(), ..Default::default() });
+        let request = CreateEventMetadataRequest { event_metadata, ..Default::default() };
+        match self.event_types().create_event_metadata(request).await {
+            Ok(_) => {}
+            Err(status) => assert_eq!(status.code(), Code::AlreadyExists, "{status}"),
+        }
     }
 
     async fn on(
@@ -104,7 +137,8 @@ impl TestServer {
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URI");
         let channel = channel.connect_lazy();
-        Self { address, channel, directory, stop: Some(stop), running }
+        let clients = Clients::new(channel.clone(), None);
+        Self { address, channel, clients, directory, stop: Some(stop), running }
     }
 
     /// Drains the server and starts another one on the same database.
@@ -146,25 +180,14 @@ impl TestServer {
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("tidings.db")
     }
+}
 
-    pub(crate) fn webhooks(&self) -> WebhookServiceClient<Channel> {
-        WebhookServiceClient::new(self.channel.clone())
-    }
+/// What calls of the test are made with.
+impl std::ops::Deref for TestServer {
+    type Target = Clients;
 
-    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
-        EventServiceClient::new(self.channel.clone())
-    }
-
-    pub(crate) fn event_logs(&self) -> EventLogServiceClient<Channel> {
-        EventLogServiceClient::new(self.channel.clone())
-    }
-
-    pub(crate) fn diverted_events(&self) -> DivertedEventServiceClient<Channel> {
-        DivertedEventServiceClient::new(self.channel.clone())
-    }
-
-    pub(crate) fn event_types(&self) -> EventMetadataServiceClient<Channel> {
-        EventMetadataServiceClient::new(self.channel.clone())
+    fn deref(&self) -> &Clients {
+        &self.clients
     }
 }
 

@@ -1,0 +1,24 @@
+//! Tells handlers who is on the other side of a request's connection.
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+};
+use tonic::transport::server::TcpConnectInfo;
+
+use crate::service::auth::Peer;
+
+/// Adds a [`Peer`] to the extensions of each request.
+pub(super) fn tell(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(add))
+}
+
+async fn add(mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<TcpConnectInfo>();
+    if let Some(address) = connection.and_then(TcpConnectInfo::remote_addr) {
+        request.extensions_mut().insert(Peer(address.ip()));
+    }
+    next.run(request).await
+}
