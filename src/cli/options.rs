@@ -90,6 +90,24 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tail_lag: Option<i64>,
 
+    /// Webhooks of a tenant that has no quota of its own; 0 means no limit
+    /// [env: TIDINGS_MAX_WEBHOOKS; default: 100000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_webhooks: Option<u32>,
+
+    /// Events that such a tenant may publish per second; 0 means no limit
+    /// [env: TIDINGS_MAX_EVENTS_PER_SECOND; default: 0]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_events_per_second: Option<f64>,
+
+    /// Deliveries of such a tenant that may wait; 0 means no limit
+    /// [env: TIDINGS_MAX_WAITING_DELIVERIES; default: 0]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_waiting_deliveries: Option<u64>,
+
     /// A range of addresses that deliveries may go to though it is not public, such as
     /// 10.1.0.0/16; may be given more than once, the variable has commas
     /// [env: TIDINGS_ALLOW_DESTINATION; default: none, with --dev loopback and private ranges]

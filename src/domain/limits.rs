@@ -108,3 +108,11 @@ pub const API_KEYS: i64 = 1_000;
 pub const CREDENTIALS: usize = 8;
 /// How long a session token works.
 pub const SESSION_SPAN: Duration = Duration::from_secs(3600);
+/// The shortest retention that a tenant can have.
+pub const SHORTEST_RETENTION: Duration = Duration::from_secs(3600);
+/// The longest retention that a tenant can have.
+pub const LONGEST_RETENTION: Duration = Duration::from_secs(3_650 * 24 * 3600);
+/// Events per second that a tenant can be limited to, at most.
+pub const MAX_EVENT_RATE: f64 = 1_000_000.0;
+/// Webhooks of a tenant that does not say.
+pub const DEFAULT_MAX_WEBHOOKS: u32 = 100_000;

@@ -20,7 +20,7 @@ pub struct Pruner {
 }
 
 impl Pruner {
-    /// A pruner for everything older than `retention`.
+    /// A pruner for everything older than `retention`, or than the tenant's own.
     pub fn new(store: Store, clock: Arc<dyn Clock>, retention: Duration) -> Self {
         Self { store, clock, retention }
     }
@@ -33,9 +33,9 @@ impl Pruner {
     /// `STORE_UNAVAILABLE`; what was deleted until then stays deleted.
     pub async fn run_once(&self) -> Result<(u64, u64)> {
         let now = self.clock.now();
-        let cutoff = now.minus(self.retention);
         let (mut entries, mut events) = (0, 0);
-        for (tenant, _) in self.store.tenants().await? {
+        for (tenant, own) in self.store.retentions().await? {
+            let cutoff = now.minus(own.unwrap_or(self.retention));
             while self.store.prune_jobs(tenant, cutoff, BATCH).await? == BATCH as u64 {
                 tokio::time::sleep(PACE).await;
             }

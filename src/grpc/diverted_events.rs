@@ -145,7 +145,7 @@ impl DivertedEventService for Handlers {
 
 impl Handlers {
     fn show(&self, event: &DivertedEvent, scope: &Scope, full: bool) -> proto::DivertedEvent {
-        let expire_time = self.services.diverted_events.expire_time(event);
+        let expire_time = self.services.diverted_events.expire_time(scope, event);
         show_diverted(event, expire_time, &scope.tenant_id, full)
     }
 }

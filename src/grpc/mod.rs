@@ -20,6 +20,7 @@ mod publish_stream;
 mod routes;
 mod scoped;
 mod status;
+mod tenants;
 mod webhooks;
 
 pub use access::{ACCESS, Access};

@@ -19,20 +19,22 @@ use super::{
         diverted_event_service_server::DivertedEventServiceServer,
         event_log_service_server::EventLogServiceServer,
         event_metadata_service_server::EventMetadataServiceServer,
-        event_service_server::EventServiceServer, webhook_service_server::WebhookServiceServer,
+        event_service_server::EventServiceServer, tenant_service_server::TenantServiceServer,
+        webhook_service_server::WebhookServiceServer,
     },
     status,
 };
 use crate::domain::limits;
 
 /// The services of the contract that are mounted, and so shown by reflection.
-pub const MOUNTED: [&str; 6] = [
+pub const MOUNTED: [&str; 7] = [
     <WebhookServiceServer<Handlers> as NamedService>::NAME,
     <EventServiceServer<Handlers> as NamedService>::NAME,
     <EventLogServiceServer<Handlers> as NamedService>::NAME,
     <EventMetadataServiceServer<Handlers> as NamedService>::NAME,
     <DivertedEventServiceServer<Handlers> as NamedService>::NAME,
     <ApiKeyServiceServer<Handlers> as NamedService>::NAME,
+    <TenantServiceServer<Handlers> as NamedService>::NAME,
 ];
 
 /// What a client needs beside them: health, and reflection in the version that
@@ -74,6 +76,7 @@ pub fn routes(
         .add_service(server!(EventMetadataServiceServer, &services))
         .add_service(server!(DivertedEventServiceServer, &services))
         .add_service(server!(ApiKeyServiceServer, &services))
+        .add_service(server!(TenantServiceServer, &services))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

@@ -27,7 +27,7 @@ const ENV_PREFIX: &str = "TIDINGS_";
 const ENV_CONFIG: &str = "TIDINGS_CONFIG";
 
 /// How a server runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `HOST:PORT` to listen on; port 0 picks one.
@@ -66,6 +66,12 @@ pub struct Config {
     pub max_tails: usize,
     /// Changes that a live tail may lag behind before its client counts as slow.
     pub max_tail_lag: i64,
+    /// Webhooks of a tenant that has no quota of its own; 0 means no limit.
+    pub max_webhooks: u32,
+    /// Events per second of such a tenant; 0 means no limit.
+    pub max_events_per_second: f64,
+    /// Deliveries of such a tenant that are not settled; 0 means no limit.
+    pub max_waiting_deliveries: u64,
     /// Ranges of addresses that deliveries may go to though they are not public.
     #[serde(with = "super::ranges")]
     pub allow_destination: Vec<IpNet>,
@@ -98,6 +104,9 @@ impl Default for Config {
             max_attempts: 4_096,
             max_tails: 1_000,
             max_tail_lag: 10_000,
+            max_webhooks: limits::DEFAULT_MAX_WEBHOOKS,
+            max_events_per_second: 0.0,
+            max_waiting_deliveries: 0,
             allow_destination: Vec::new(),
         }
     }
@@ -156,6 +165,8 @@ impl Config {
             (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),
             (self.max_attempts < 1).then_some("max_attempts must be at least 1"),
+            (!(0.0..=limits::MAX_EVENT_RATE).contains(&self.max_events_per_second))
+                .then_some("max_events_per_second must be 0 to 1000000"),
             (self.max_tail_lag < 1).then_some("max_tail_lag must be at least 1"),
         ];
         match faults.into_iter().flatten().next() {

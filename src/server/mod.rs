@@ -27,6 +27,7 @@ use crate::{
     service::{
         self, Services,
         auth::{Access, Caller},
+        quotas::Quotas,
     },
     store::Store,
 };
@@ -98,6 +99,11 @@ impl Server {
             tail_lag: config.max_tail_lag,
             mail,
             retention: config.retention,
+            quotas: Quotas {
+                max_webhooks: config.max_webhooks,
+                max_events_per_second: config.max_events_per_second,
+                max_waiting_deliveries: config.max_waiting_deliveries,
+            },
         };
         let access = if config.dev {
             Access::Open(Caller::developer(home_tenant()?))

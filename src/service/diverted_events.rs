@@ -73,8 +73,9 @@ impl DivertedEvents {
 
     /// When retention will delete a diverted event; absent where it was replayed, as
     /// its record goes on.
-    pub fn expire_time(&self, event: &DivertedEvent) -> Option<Timestamp> {
-        (event.state != DivertedState::Replayed).then(|| event.at.divert_time.plus(self.retention))
+    pub fn expire_time(&self, scope: &Scope, event: &DivertedEvent) -> Option<Timestamp> {
+        let retention = scope.retention().unwrap_or(self.retention);
+        (event.state != DivertedState::Replayed).then(|| event.at.divert_time.plus(retention))
     }
 
     /// One diverted event, in full.

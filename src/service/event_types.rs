@@ -9,7 +9,7 @@ use crate::{
         error::{Error, Faults, Reason, Result},
         event_metadata::{EventMetadata, EventMetadataSpec, EventOrigin},
         schema::Schema,
-        text,
+        subscription, text,
         time::Timestamp,
         token::{Fingerprint, page_token, read_page_token},
     },
@@ -272,6 +272,17 @@ fn custom(name: &str, spec: EventMetadataSpec, attribution: Attribution) -> Even
         version: 1,
         attribution: Some(attribution),
     }
+}
+
+/// The names among a webhook's patterns.
+pub(super) fn exact(patterns: &[String]) -> impl Iterator<Item = &String> {
+    patterns.iter().filter(|pattern| !subscription::is_wildcard(pattern))
+}
+
+/// The same with their paths in requests.
+pub(super) fn named(patterns: &[String]) -> impl Iterator<Item = (String, &String)> {
+    let exact = patterns.iter().enumerate().filter(|(_, name)| !subscription::is_wildcard(name));
+    exact.map(|(i, name)| (format!("webhook.event_names[{i}]"), name))
 }
 
 /// Notes names that the tenant does not know, where they are not registered when they are

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{event_types, scope::Scope};
+use super::{event_types, quotas, scope::Scope};
 use crate::{
     domain::{
         error::{Error, Faults, Reason, Result, Violation},
@@ -81,6 +81,7 @@ impl Events {
             let matched = scope.config.matching(&checked.event).len();
             return Ok(checked.published(matched));
         }
+        quotas::check_events(&self.store, scope, 1, ingest).await?;
         let mut published = self.store_all(scope, vec![checked]).await?;
         published.pop().ok_or_else(|| Error::new(Reason::Internal, "an event without an outcome"))
     }
@@ -121,6 +122,9 @@ impl Events {
         }
         if atomic {
             faults.check()?;
+        }
+        if !good.is_empty() {
+            quotas::check_events(&self.store, scope, good.len(), ingest).await?;
         }
         for (place, published) in places.into_iter().zip(self.store_all(scope, good).await?) {
             outcomes[place] = Ok(published);
@@ -237,6 +241,7 @@ impl Events {
             match self.store.publish(scope.tenant_key, version, matched).await? {
                 store::Published::StaleConfig => scope.config.refresh(&self.store).await?,
                 store::Published::Stored(new) => {
+                    quotas::add_waiting(scope, counts.iter().sum());
                     let mut published = Vec::with_capacity(events.len());
                     for ((checked, matched), is_new) in events.into_iter().zip(counts).zip(new) {
                         published.push(if is_new {

@@ -14,8 +14,10 @@ pub mod explanations;
 mod idempotency;
 mod open_tails;
 mod paging;
+pub mod quotas;
 pub mod scope;
 mod tail;
+pub mod tenant_settings;
 mod tenants;
 mod webhook_notices;
 pub mod webhook_pings;
@@ -35,7 +37,9 @@ use self::{
     event_logs::EventLogs,
     event_types::EventTypes,
     events::Events,
+    quotas::Quotas,
     scope::Scopes,
+    tenant_settings::TenantAdmin,
     tenants::Tenants,
     webhooks::Webhooks,
 };
@@ -58,6 +62,8 @@ pub struct Limits {
     pub mail: bool,
     /// How long diverted events are kept. Default 30 days.
     pub retention: Duration,
+    /// What a tenant may take that does not say.
+    pub quotas: Quotas,
 }
 
 impl Default for Limits {
@@ -67,6 +73,7 @@ impl Default for Limits {
             tail_lag: 10_000,
             mail: false,
             retention: Duration::from_secs(30 * 24 * 3600),
+            quotas: Quotas::default(),
         }
     }
 }
@@ -90,6 +97,8 @@ pub struct Services {
     pub event_logs: EventLogs,
     /// Credentials.
     pub api_keys: ApiKeys,
+    /// Tenants.
+    pub tenants: TenantAdmin,
 }
 
 impl Services {
@@ -117,7 +126,13 @@ impl Services {
         Self {
             api_keys: ApiKeys::new(parts.0, parts.1, parts.2, open, Arc::clone(&clock)),
             auth,
-            scopes: Scopes::new(tenants, open),
+            tenants: TenantAdmin::new(
+                store.clone(),
+                Arc::clone(&tenants),
+                open,
+                Arc::clone(&clock),
+            ),
+            scopes: Scopes::new(tenants, open, limits.quotas),
             webhooks: Webhooks::new(
                 store.clone(),
                 engine.clone(),

@@ -1,9 +1,10 @@
 //! On whose behalf a call is made, and in which tenant.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     auth::Caller,
+    quotas::Quotas,
     tenants::{TenantConfig, Tenants},
 };
 use crate::domain::{
@@ -25,10 +26,26 @@ pub struct Scope {
     pub(super) permissions: Permissions,
     /// Whether names that nobody registered become event types when they are used.
     pub(super) registers_names: bool,
+    default_quotas: Quotas,
     pub(super) config: Arc<TenantConfig>,
 }
 
 impl Scope {
+    /// What the tenant may take.
+    pub(super) fn quotas(&self) -> Quotas {
+        self.default_quotas.of(&self.config.settings())
+    }
+
+    /// How long the tenant's log is kept, where that is not the server's default.
+    pub(super) fn retention(&self) -> Option<Duration> {
+        self.config.settings().retention
+    }
+
+    /// The tenant's time zone, by its IANA name.
+    pub fn time_zone(&self) -> String {
+        self.config.settings().time_zone
+    }
+
     /// Refuses who may not do something that a part of a request asks for.
     ///
     /// # Errors
@@ -44,12 +61,13 @@ impl Scope {
 pub struct Scopes {
     tenants: Arc<Tenants>,
     open: bool,
+    quotas: Quotas,
 }
 
 impl Scopes {
     /// Where `open`, tenants and event types come into being on first use.
-    pub(super) fn new(tenants: Arc<Tenants>, open: bool) -> Self {
-        Self { tenants, open }
+    pub(super) fn new(tenants: Arc<Tenants>, open: bool, quotas: Quotas) -> Self {
+        Self { tenants, open, quotas }
     }
 
     /// Enters the tenant that a request names, or the caller's own where it is empty, to do
@@ -76,6 +94,7 @@ impl Scopes {
             actor: caller.actor.clone(),
             permissions: caller.permissions,
             registers_names: self.open,
+            default_quotas: self.quotas,
             config,
         })
     }

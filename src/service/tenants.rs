@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
 
-use super::event_type::EventType;
+use super::{event_type::EventType, quotas::Taken};
 use crate::{
     domain::{
         catalogue,
@@ -14,6 +14,7 @@ use crate::{
         event_filter::{self, EventFilter},
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
         subscription::SubscriptionIndex,
+        tenant::TenantSettings,
         webhook::Webhook,
     },
     engine::Clock,
@@ -49,9 +50,21 @@ impl Tenants {
             key: tenant.key,
             state: RwLock::default(),
             refreshing: tokio::sync::Mutex::default(),
+            taken: Taken::default(),
         };
         config.refresh(&self.store).await?;
         Ok(Arc::clone(self.known.write().entry(id.clone()).or_insert_with(|| Arc::new(config))))
+    }
+}
+
+impl Tenants {
+    /// Brings a tenant up to date, where it is in use.
+    pub(super) async fn refresh(&self, id: &TenantId) -> Result<()> {
+        let known = self.known.read().get(id).cloned();
+        match known {
+            Some(known) => known.refresh(&self.store).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -59,6 +72,8 @@ impl Tenants {
 pub(super) struct TenantConfig {
     pub(super) id: TenantId,
     pub(super) key: TenantKey,
+    /// What of its quotas is taken.
+    pub(super) taken: Taken,
     state: RwLock<State>,
     /// Of several that find it stale at once, one reads.
     refreshing: tokio::sync::Mutex<()>,
@@ -67,6 +82,7 @@ pub(super) struct TenantConfig {
 #[derive(Default)]
 struct State {
     version: i64,
+    settings: TenantSettings,
     webhooks: HashMap<WebhookKey, Arc<Webhook>>,
     by_id: HashMap<WebhookId, WebhookKey>,
     subscriptions: SubscriptionIndex,
@@ -94,6 +110,15 @@ impl TenantConfig {
     pub(super) async fn refresh_if_stale(&self, store: &Store) -> Result<()> {
         let current = store.tenant(&self.id).await?.map_or(0, |tenant| tenant.config_version);
         if self.state.read().version < current { self.refresh(store).await } else { Ok(()) }
+    }
+
+    /// What is set of it, as far as it is known.
+    pub(super) fn settings(&self) -> TenantSettings {
+        self.state.read().settings.clone()
+    }
+
+    pub(super) fn webhook_count(&self) -> usize {
+        self.state.read().webhooks.len()
     }
 
     pub(super) fn version(&self) -> i64 {
@@ -207,6 +232,8 @@ impl State {
                 None => drop(self.event_types.remove(&name)),
             }
         }
-        self.version = self.version.max(changes.version);
+        if changes.version >= self.version {
+            (self.version, self.settings) = (changes.version, changes.settings);
+        }
     }
 }

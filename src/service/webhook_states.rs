@@ -9,7 +9,9 @@ use super::{
 use crate::domain::{
     diverted::{DivertedSelector, Job},
     error::{Faults, Reason, Result},
-    limits, text,
+    limits,
+    permission::Permission,
+    text,
     time::Timestamp,
     webhook::{Suspension, SuspensionCause, Webhook},
 };
@@ -91,6 +93,9 @@ impl Webhooks {
         webhook_id: &str,
         replay: bool,
     ) -> Result<(Arc<Webhook>, Option<Job>)> {
+        if replay {
+            scope.require(Permission::EventLogsWrite)?;
+        }
         for _ in 0..CHANGE_TRIES {
             let current = self.get(scope, webhook_id).await?;
             let Some(suspension) = &current.suspension else { return Ok((current, None)) };

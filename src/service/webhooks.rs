@@ -10,6 +10,7 @@ use super::{
     event_types,
     idempotency::Call,
     paging::page_size,
+    quotas,
     scope::Scope,
     webhook_notices::{ALERT_URL, alerts, check_emails, new_alerts},
     webhook_secrets,
@@ -142,7 +143,7 @@ impl Webhooks {
         {
             return Ok(Written::created(Arc::new(webhook)));
         }
-        let unknown = named(&spec.event_names);
+        let unknown = event_types::named(&spec.event_names);
         event_types::refuse_unknown(&self.store, scope, unknown, &mut faults).await?;
         // Not for a repeated call: its answer does not depend on what a name resolves to by now.
         destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
@@ -171,7 +172,14 @@ impl Webhooks {
     ) -> Result<Webhook> {
         // What is refused registers no names.
         self.refuse_taken_name(scope, &spec, None).await?;
-        event_types::register_missing(&self.store, scope, exact(&spec.event_names), now).await?;
+        quotas::check_webhooks(scope)?;
+        event_types::register_missing(
+            &self.store,
+            scope,
+            event_types::exact(&spec.event_names),
+            now,
+        )
+        .await?;
         complete(&mut spec, now);
         let new = NewWebhook {
             webhook_id: WebhookId::new(now, rand::random()),
@@ -258,7 +266,7 @@ impl Webhooks {
             let now = self.clock.now();
             let spec = (request.change)(&current.spec, &mut faults);
             let target = check(&spec, now, self.mail, &mut faults);
-            let added = named(&spec.event_names)
+            let added = event_types::named(&spec.event_names)
                 .filter(|(_, name)| !current.spec.event_names.contains(name));
             event_types::refuse_unknown(&self.store, scope, added, &mut faults).await?;
             // One that leads elsewhere by now can still be stopped or given another name.
@@ -277,7 +285,7 @@ impl Webhooks {
                 return Ok(Written::unchanged(Arc::new(next)));
             }
             complete(&mut next.spec, now);
-            let added = exact(&next.spec.event_names)
+            let added = event_types::exact(&next.spec.event_names)
                 .filter(|name| !current.spec.event_names.contains(name));
             event_types::register_missing(&self.store, scope, added, now).await?;
             match self.store.update_webhook(&current, next).await {
@@ -369,17 +377,6 @@ pub(super) fn check_etag(webhook: &Webhook, etag: &str) -> Result<()> {
 
 pub(super) fn contended() -> Error {
     Error::new(Reason::EtagMismatch, "the webhook is being changed by others all the time")
-}
-
-/// The names among patterns.
-fn exact(patterns: &[String]) -> impl Iterator<Item = &String> {
-    patterns.iter().filter(|pattern| !subscription::is_wildcard(pattern))
-}
-
-/// The names among patterns, with their paths in requests.
-fn named(patterns: &[String]) -> impl Iterator<Item = (String, &String)> {
-    let exact = patterns.iter().enumerate().filter(|(_, name)| !subscription::is_wildcard(name));
-    exact.map(|(i, name)| (format!("webhook.event_names[{i}]"), name))
 }
 
 /// What a webhook would be that is not made.

@@ -4,7 +4,8 @@ use sea_orm::DbErr;
 
 use super::{Store, WriteTx, event_types, failure::Failure, rows::Row, webhooks};
 use crate::domain::{
-    error::Result, event_metadata::EventMetadata, id::TenantKey, webhook::Webhook,
+    error::Result, event_metadata::EventMetadata, id::TenantKey, tenant::TenantSettings,
+    webhook::Webhook,
 };
 
 /// What changed of a tenant's configuration.
@@ -12,6 +13,8 @@ use crate::domain::{
 pub struct ConfigChanges {
     /// The version that this leads to.
     pub version: i64,
+    /// What is set of the tenant.
+    pub settings: TenantSettings,
     /// Webhooks that were made, changed or deleted.
     pub webhooks: Vec<Webhook>,
     /// Event types that were made or changed (`true`) or deleted (`false`).
@@ -35,10 +38,12 @@ impl Store {
     ) -> std::result::Result<ConfigChanges, Failure> {
         // The version is read first: what changes meanwhile is seen now and again
         // by the next call, never missed.
-        let sql = "SELECT config_version FROM tenants WHERE tenant_key = $1";
+        let sql = "SELECT config_version, settings FROM tenants WHERE tenant_key = $1";
         let rows = self.query(sql, [tenant.0.into()]).await?;
-        let version =
-            rows.first().map(|row| Row(row).get("config_version")).transpose()?.unwrap_or(since);
+        let (version, settings) = match rows.first().map(Row) {
+            Some(row) => (row.get("config_version")?, row.json("settings")?),
+            None => (since, TenantSettings::default()),
+        };
 
         let sql = format!(
             "SELECT {} FROM webhooks WHERE tenant_key = $1 AND config_version > $2",
@@ -55,7 +60,7 @@ impl Store {
         let rows = self.query(&sql, [tenant.0.into(), since.into()]).await?;
         let event_types = rows.iter().map(|row| event_types::read(&Row(row)));
         let event_types = event_types.collect::<std::result::Result<_, DbErr>>()?;
-        Ok(ConfigChanges { version, webhooks, event_types })
+        Ok(ConfigChanges { version, settings, webhooks, event_types })
     }
 }
 

@@ -26,6 +26,7 @@ mod requeue;
 mod retention;
 mod rows;
 mod secrets;
+mod tenant_settings;
 mod tenants;
 mod webhooks;
 mod writer;

@@ -178,7 +178,6 @@ async fn unknown_methods_and_services_are_told_so() {
         "/tidings.v1.WebhookService/NoSuchMethod",
         "/tidings.v1.EventService/publishEvent",
         "/tidings.v1.NoSuchService/Get",
-        "/tidings.v1.TenantService/GetTenant",
         "/",
     ] {
         let refusal = refused(first(&server.channel, path, vec![Vec::new()]).await);

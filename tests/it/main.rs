@@ -49,6 +49,7 @@ mod store;
 mod support;
 mod tail;
 mod tail_slow;
+mod tenants;
 mod webhook_holds;
 mod webhook_lists;
 mod webhook_pings;

@@ -21,6 +21,7 @@ mod place;
 pub(super) mod retry_policy;
 pub(super) mod signing;
 pub(super) mod tail;
+pub(super) mod tenant;
 pub(super) mod time;
 pub(super) mod value;
 pub(super) mod webhook;

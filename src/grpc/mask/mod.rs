@@ -6,10 +6,12 @@
 
 mod event_type_fields;
 mod event_type_patch;
+mod tenant_patch;
 mod webhook_fields;
 mod webhook_patch;
 
 pub(super) use event_type_patch::EventTypePatch;
+pub(super) use tenant_patch::TenantPatch;
 pub(super) use webhook_patch::WebhookPatch;
 
 use prost_types::FieldMask;

@@ -227,3 +227,6 @@ impl Proof {
         Caller::of_key(&self.key, self.end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,9 @@ fn statements(d: &Dialect) -> Vec<String> {
             head_time BIGINT NOT NULL DEFAULT 0,
             floor BIGINT NOT NULL DEFAULT 0,
             create_time BIGINT NOT NULL,
+            settings TEXT NOT NULL DEFAULT '{{}}',
+            version BIGINT NOT NULL DEFAULT 1,
+            attribution TEXT,
             CHECK (0 <= floor AND floor <= head)
         )"
         ),

@@ -5,7 +5,8 @@ use tidings::grpc::proto::{
     diverted_event_service_client::DivertedEventServiceClient,
     event_log_service_client::EventLogServiceClient,
     event_metadata_service_client::EventMetadataServiceClient,
-    event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
+    event_service_client::EventServiceClient, tenant_service_client::TenantServiceClient,
+    webhook_service_client::WebhookServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -59,6 +60,10 @@ impl Clients {
 
     pub(crate) fn diverted_events(&self) -> DivertedEventServiceClient<Api> {
         DivertedEventServiceClient::new(self.api.clone())
+    }
+
+    pub(crate) fn tenants(&self) -> TenantServiceClient<Api> {
+        TenantServiceClient::new(self.api.clone())
     }
 
     pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<Api> {
