@@ -72,6 +72,15 @@ pub(super) fn of(path: &str) -> Option<Access> {
     ACCESS.iter().find(|(rpc, _)| *rpc == path).map(|(_, access)| *access)
 }
 
+/// RPCs whose answers may last for days: they end when their caller's credentials do.
+const STREAMS: [&str; 2] =
+    ["/tidings.v1.EventLogService/TailEventLogs", "/tidings.v1.EventService/StreamPublishEvents"];
+
+/// Whether the answers of that RPC are a stream.
+pub(super) fn is_stream(path: &str) -> bool {
+    STREAMS.contains(&path)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -106,6 +115,19 @@ mod tests {
         let listed: BTreeSet<String> = ACCESS.iter().map(|(path, _)| (*path).to_owned()).collect();
         assert_eq!(listed, served);
         assert_eq!(listed.len(), ACCESS.len(), "no entry twice");
+    }
+
+    #[test]
+    fn streams_are_those_of_the_contract() {
+        let set = FileDescriptorSet::decode(crate::grpc::DESCRIPTOR).expect("descriptors");
+        let services = set.file.iter().flat_map(|file| &file.service);
+        let streams = services.flat_map(|service| &service.method).filter(|m| m.server_streaming());
+        let mut names: Vec<_> = streams.map(|rpc| rpc.name().to_owned()).collect();
+        names.sort_unstable();
+        let listed = STREAMS.map(|path| path.rsplit_once('/').map_or("", |(_, rpc)| rpc));
+        let mut listed = listed.to_vec();
+        listed.sort_unstable();
+        assert_eq!(listed, names);
     }
 
     #[test]

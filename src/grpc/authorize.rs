@@ -36,6 +36,7 @@ pub(super) async fn authorize(
     let Some(access) = access::of(request.uri().path()) else {
         return not_built("this method").into_http::<Body>();
     };
+    let is_stream = access::is_stream(request.uri().path());
     let from = request.extensions().get::<Peer>().map(|peer| peer.0);
     let credentials = Credentials::read(request.headers(), from);
     let caller = match identify(&auth, access, &credentials).await {
@@ -47,8 +48,7 @@ pub(super) async fn authorize(
     }
     let response = next.run(request).await;
     match caller {
-        // A stream may last for days.
-        Some(caller) if caller.is_revocable() => response.map(|inner| {
+        Some(caller) if is_stream && caller.is_revocable() => response.map(|inner| {
             let revoked = async move { auth.until_revoked(&caller).await };
             Body::new(Ending::at_once(inner, revoked))
         }),

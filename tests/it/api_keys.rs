@@ -51,9 +51,16 @@ async fn keys_are_made_listed_and_revoked() {
     let denied = refused(clients.api_keys().revoke_api_key(own.clone()).await);
     assert_eq!(denied.code, Code::PermissionDenied);
     admin.api_keys().revoke_api_key(own).await.expect("revoked");
+    let self_made = admin.api_keys().list_api_keys(query()).await.expect("a page").into_inner();
     let listed = admin.api_keys().list_api_keys(ListApiKeysRequest::default()).await;
     let listed = listed.expect("a page").into_inner().api_keys;
     assert!(listed[0].revoke_time.is_none() && listed[1].revoke_time.is_some());
+
+    let api_key_id = self_made.api_keys[0].api_key_id.clone();
+    let own = RevokeApiKeyRequest { api_key_id, ..Default::default() };
+    admin.api_keys().revoke_api_key(own).await.expect("a key may revoke itself, and is told so");
+    let ended = refused(admin.api_keys().list_api_keys(query()).await);
+    assert_eq!(ended.code, Code::Unauthenticated);
 }
 
 #[tokio::test]
