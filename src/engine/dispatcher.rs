@@ -22,7 +22,6 @@ use super::{
     room::Room,
     rotation::Rotation,
     settle,
-    suspension::Judged,
     tasks::Tasks,
     turns::Turns,
     worker::{Finished, Job, Shared, Worker},
@@ -30,10 +29,8 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
-        delivery::{Attempt, AttemptOutcome},
         error::Result,
         id::{EventKey, TenantId, TenantKey, WebhookKey},
-        state_change::is_state_event,
         time::Timestamp,
         webhook::Webhook,
     },
@@ -42,10 +39,6 @@ use crate::{
 
 /// Messages handled before the dispatcher looks at what can be done.
 const MESSAGES: usize = 512;
-/// What a destination answers that does not exist any more.
-const GONE: u16 = 410;
-/// A lane whose outcome was refused waits this long before it reads again.
-const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// What the dispatcher hears.
 pub(super) enum Input {
@@ -104,8 +97,8 @@ pub(super) struct Dispatcher {
     pub(super) load_queue: Rotation,
     pub(super) loads: usize,
     pub(super) timers: BTreeSet<(Timestamp, WebhookKey)>,
-    outcomes: Vec<Outcome>,
-    recording: bool,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) recording: bool,
     pub(super) pings: Pings,
     /// Lets one batch at a time be written that no caller and no attempt waits for.
     pub(super) background: Arc<Semaphore>,
@@ -333,54 +326,6 @@ impl Dispatcher {
         while let Err(refused) = worker.give(job) {
             worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
             job = Job { worker: worker.clone(), ..*refused };
-        }
-    }
-
-    fn finish(&mut self, finished: Finished) {
-        let Finished { lane: key, delivery, attempted, worker } = finished;
-        let (now, chance) = (self.clock.now(), rand::random::<f64>());
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.idle_workers.push(worker);
-        let Some(config) = lane.config.clone() else { return };
-        if let Some(pause) = attempted.retry_after {
-            // Asked for by one answer, it holds for the whole destination.
-            lane.pace.pause(now.plus(pause));
-        }
-        let Attempt { summary, start_time, end_time, .. } = &attempted.attempt;
-        let (success, gone) =
-            (summary.outcome == AttemptOutcome::Success, summary.http_status == GONE);
-        let start_time = *start_time;
-        let state_event = is_state_event(&delivery.outgoing.event.event_name);
-        let row =
-            (success || !state_event).then(|| lane.pace.ended(success, start_time, *end_time));
-        let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
-        self.outcomes.push(settled.outcome);
-        let given_up = settled.given_up;
-        self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });
-    }
-
-    fn recorded(&mut self, recorded: Vec<Recorded>) {
-        self.recording = false;
-        let mut touched = Vec::with_capacity(recorded.len());
-        for Recorded { lane: key, event, order, bytes, due, refused } in recorded {
-            self.turns.ended(key);
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            let again = refused.then(|| self.clock.now().plus(AFTER_REFUSAL));
-            let freed = bytes + lane.release(event, bytes, order, again.or(due));
-            self.bytes = self.bytes.saturating_sub(freed);
-            if let Some(at) = again {
-                lane.reread();
-                lane.pause_loads(at);
-                self.timers.insert((at, key));
-            }
-            if touched.last() != Some(&key) {
-                touched.push(key);
-            }
-        }
-        for key in touched {
-            // A retry that was decided just before its webhook was stopped.
-            self.divert(key);
-            self.touch(key);
         }
     }
 

@@ -12,6 +12,7 @@ mod attempt;
 mod clock;
 mod delivery;
 mod dispatcher;
+mod endings;
 mod expander;
 mod housekeeping;
 mod jobs;

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use crate::domain::{failure_handling::FailureRow, time::Timestamp, webhook::WebhookSpec};
 
+/// A destination that so many attempts in a row did not reach is asked by one at a time,
+/// with a pause that doubles between them: one that refuses at once costs little then.
+const UNREACHABLE_AFTER: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -21,6 +27,8 @@ pub(super) struct Pace {
     /// Nor before this one: the destination asked for a pause.
     paused_until: Timestamp,
     failures: FailureRow,
+    /// Attempts in a row that did not reach the destination.
+    unreachable: u32,
 }
 
 impl Pace {
@@ -68,6 +76,21 @@ impl Pace {
         self.failures
     }
 
+    /// Notes an attempt that did not reach the destination.
+    pub(super) fn unreachable(&mut self, now: Timestamp) {
+        self.unreachable = self.unreachable.saturating_add(1);
+        if let Some(beyond) = self.unreachable.checked_sub(UNREACHABLE_AFTER) {
+            self.ramp = Some(1);
+            let pause = FIRST_PAUSE.saturating_mul(1 << beyond.min(16));
+            self.pause(now.plus(pause.min(LONGEST_PAUSE)));
+        }
+    }
+
+    /// Notes an attempt that reached it, whatever came of it.
+    pub(super) fn reached(&mut self) {
+        self.unreachable = 0;
+    }
+
     /// Holds all attempts back until `at`.
     pub(super) fn pause(&mut self, at: Timestamp) {
         self.paused_until = self.paused_until.max(at);
@@ -88,6 +111,7 @@ impl Pace {
         self.probing = false;
         self.ramp = Some(1);
         self.failures = FailureRow::default();
+        self.unreachable = 0;
         self.paused_until = Timestamp::default();
     }
 }
@@ -122,6 +146,29 @@ mod tests {
             slots.push(pace.slots());
         }
         assert_eq!(slots, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn a_destination_that_is_never_reached_is_asked_less_and_less() {
+        let mut pace = pace(0.0);
+        for _ in 1..UNREACHABLE_AFTER {
+            pace.unreachable(at(0));
+        }
+        assert_eq!((pace.slots(), pace.starts_at()), (10, at(0)), "it may be a coincidence");
+        let mut now = at(0);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pace.unreachable(now);
+            pauses.push(pace.starts_at().since(now).as_millis());
+            now = pace.starts_at();
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+        assert_eq!(pace.slots(), 1);
+        pace.reached();
+        pace.ended(true, now, now);
+        assert_eq!((pace.slots(), pace.starts_at()), (2, now), "it is back");
+        pace.unreachable(now);
+        assert_eq!(pace.starts_at(), now);
     }
 
     #[test]

@@ -1,0 +1,74 @@
+//! What attempts bring back: outcomes to be recorded, and slots that are free again.
+
+use std::time::Duration;
+
+use super::{
+    dispatcher::Dispatcher, recorder::Recorded, settle, suspension::Judged, worker::Finished,
+};
+use crate::domain::{
+    delivery::{Attempt, AttemptOutcome},
+    state_change::is_state_event,
+};
+
+/// What a destination answers that does not exist any more.
+const GONE: u16 = 410;
+/// A lane whose outcome was refused waits this long before it reads again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
+
+impl Dispatcher {
+    /// Takes over an attempt that has ended: decides what becomes of its delivery and
+    /// its webhook.
+    pub(super) fn finish(&mut self, finished: Finished) {
+        let Finished { lane: key, delivery, attempted, worker } = finished;
+        let (now, chance) = (self.clock.now(), rand::random::<f64>());
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.idle_workers.push(worker);
+        let Some(config) = lane.config.clone() else { return };
+        if let Some(pause) = attempted.retry_after {
+            // Asked for by one answer, it holds for the whole destination.
+            lane.pace.pause(now.plus(pause));
+        }
+        let Attempt { summary, start_time, end_time, .. } = &attempted.attempt;
+        let (success, gone) =
+            (summary.outcome == AttemptOutcome::Success, summary.http_status == GONE);
+        if summary.outcome == AttemptOutcome::ConnectionError {
+            lane.pace.unreachable(now);
+        } else {
+            lane.pace.reached();
+        }
+        let start_time = *start_time;
+        let state_event = is_state_event(&delivery.outgoing.event.event_name);
+        let row =
+            (success || !state_event).then(|| lane.pace.ended(success, start_time, *end_time));
+        let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
+        self.outcomes.push(settled.outcome);
+        let given_up = settled.given_up;
+        self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });
+    }
+
+    /// Takes over that outcomes are in the database: their slots are free.
+    pub(super) fn recorded(&mut self, recorded: Vec<Recorded>) {
+        self.recording = false;
+        let mut touched = Vec::with_capacity(recorded.len());
+        for Recorded { lane: key, event, order, bytes, due, refused } in recorded {
+            self.turns.ended(key);
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let again = refused.then(|| self.clock.now().plus(AFTER_REFUSAL));
+            let freed = bytes + lane.release(event, bytes, order, again.or(due));
+            self.bytes = self.bytes.saturating_sub(freed);
+            if let Some(at) = again {
+                lane.reread();
+                lane.pause_loads(at);
+                self.timers.insert((at, key));
+            }
+            if touched.last() != Some(&key) {
+                touched.push(key);
+            }
+        }
+        for key in touched {
+            // A retry that was decided just before its webhook was stopped.
+            self.divert(key);
+            self.touch(key);
+        }
+    }
+}
