@@ -114,6 +114,13 @@ pub(super) struct ServeOptions {
     #[arg(long, value_name = "CIDR")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow_destination: Vec<String>,
+
+    /// Origin of web pages that may call the v3 facade from a browser, such as
+    /// https://console.example; may be given more than once, the variable has commas
+    /// [env: TIDINGS_CORS_ORIGINS; default: none]
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cors_origins: Vec<String>,
 }
 
 impl ServeOptions {

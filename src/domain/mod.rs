@@ -21,6 +21,7 @@ pub mod event_rate;
 pub mod explanation;
 pub mod failed_logins;
 pub mod failure_handling;
+pub mod header_mask;
 pub mod id;
 pub mod json;
 pub mod limits;

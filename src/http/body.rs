@@ -4,6 +4,7 @@ use axum::{
     body::{self, Body},
     extract::Request,
 };
+use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::Value;
 
@@ -45,16 +46,21 @@ impl std::fmt::Display for BodyFault {
 
 /// Reads a body that has to be JSON. A request that names no media type may have it.
 pub(super) async fn read_json(request: Request) -> Result<Value, BodyFault> {
+    let text = read_json_text(request).await?;
+    serde_json::from_slice(&text).map_err(|error| BodyFault::Malformed(error.to_string()))
+}
+
+/// The text of a body that says that it is JSON, or nothing; whether it is, is not looked at.
+pub(super) async fn read_json_text(request: Request) -> Result<Bytes, BodyFault> {
     if let Some(kind) = request.headers().get(header::CONTENT_TYPE)
         && !kind.to_str().is_ok_and(is_json)
     {
         return Err(BodyFault::MediaType);
     }
-    let bytes = read(request.into_body()).await?;
-    serde_json::from_slice(&bytes).map_err(|error| BodyFault::Malformed(error.to_string()))
+    read(request.into_body()).await
 }
 
-async fn read(body: Body) -> Result<bytes::Bytes, BodyFault> {
+async fn read(body: Body) -> Result<Bytes, BodyFault> {
     body::to_bytes(body, limits::REQUEST_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         match source {

@@ -9,11 +9,12 @@ mod body;
 mod members;
 mod sonar;
 mod status;
+mod v3;
 
 use std::convert::Infallible;
 
 use axum::{Router, extract::FromRequestParts};
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 
 use crate::{
     domain::{error::Result, permission::Permission},
@@ -51,7 +52,7 @@ impl<S: Sync> FromRequestParts<S> for Presented {
     }
 }
 
-/// The routes of all dialects.
-pub fn routes(facades: Facades) -> Router {
-    Router::new().merge(sonar::routes()).with_state(facades)
+/// The routes of all dialects. Pages of these origins may call v3 from a browser.
+pub fn routes(facades: Facades, origins: &[HeaderValue]) -> Router {
+    Router::new().merge(sonar::routes()).merge(v3::routes(origins)).with_state(facades)
 }

@@ -14,6 +14,7 @@ use figment::{
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
+use super::origin::Origin;
 use crate::{
     domain::{limits, secret::Secret},
     store::SecretKeys,
@@ -75,6 +76,9 @@ pub struct Config {
     /// Ranges of addresses that deliveries may go to though they are not public.
     #[serde(with = "super::ranges")]
     pub allow_destination: Vec<IpNet>,
+    /// Origins of web pages that may call the v3 facade from a browser.
+    #[serde(with = "super::origin")]
+    pub cors_origins: Vec<Origin>,
 }
 
 /// How log lines look.
@@ -108,6 +112,7 @@ impl Default for Config {
             max_events_per_second: 0.0,
             max_waiting_deliveries: 0,
             allow_destination: Vec::new(),
+            cors_origins: Vec::new(),
         }
     }
 }
@@ -235,6 +240,8 @@ mod tests {
             ("max_attempts = 0", "max_attempts"),
             ("max_tial_lag = 1", "max_tial_lag"),
             ("allow_destination = '10.0.0.1'", "allow_destination"),
+            ("allow_destination = 7", "allow_destination"),
+            ("cors_origins = '*'", "cors_origins"),
         ] {
             let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
             assert!(error.contains(key), "{error}");

@@ -5,8 +5,10 @@ mod clock;
 pub mod config;
 mod listen;
 mod local_only;
+pub mod origin;
 mod peer;
 mod ranges;
+mod written_list;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
 pub use self::clock::SystemClock;
-use self::config::Config;
+use self::{config::Config, origin::Origin};
 use crate::{
     domain::{
         address::AddressGuard,
@@ -152,7 +154,8 @@ impl Server {
         let services = grpc::Handlers { services };
         let routes = grpc::routes(services, health_service, draining.clone())
             .map_err(|e| format!("reflection: {e}"))?;
-        let routes = peer::tell(routes.merge(http::routes(facades)));
+        let origins: Vec<_> = config.cors_origins.iter().map(Origin::header).collect();
+        let routes = peer::tell(routes.merge(http::routes(facades, &origins)));
         let routes = if config.dev { local_only::guard(routes) } else { routes };
 
         let served = listen::serve(listener, routes, draining.clone());

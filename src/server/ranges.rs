@@ -1,31 +1,20 @@
-//! Ranges of addresses in a configuration: a list, or one text with commas between
-//! them, as an environment variable has it.
+//! Ranges of addresses in a configuration.
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserializer, Serialize, Serializer, de::Error};
+
+use super::written_list;
 
 pub(super) fn serialize<S: Serializer>(ranges: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
     ranges.serialize(to)
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected ranges such as 10.0.0.0/8")]
-    enum Written {
-        Text(String),
-        List(Vec<String>),
-    }
-    let ranges = match Written::deserialize(from)? {
-        // A variable that is set to nothing.
-        Written::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
-        Written::Text(text) => text.split(',').map(parse).collect::<Result<_, _>>(),
-        Written::List(list) => list.iter().map(|text| parse(text)).collect(),
-    };
-    ranges.map_err(D::Error::custom)
+    let ranges = written_list::read(from, "ranges such as 10.0.0.0/8")?;
+    ranges.iter().map(|text| parse(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn parse(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
     let Ok(range) = text.parse::<IpNet>() else {
         return Err(format!("{text:?} is no range such as 10.0.0.0/8"));
     };

@@ -1,7 +1,7 @@
 //! Headers of a destination, and how their secrets survive a round trip.
 
 use crate::{
-    domain::{error::Faults, webhook::Header},
+    domain::{error::Faults, header_mask::read_header, webhook::Header},
     grpc::proto,
 };
 
@@ -14,40 +14,10 @@ pub(crate) fn read_headers(
     faults: &mut Faults,
 ) -> Vec<Header> {
     let read = |(i, header): (usize, &proto::HttpHeader)| {
-        read_header(header, stored, &format!("{at}[{i}]"), faults)
+        let proto::HttpHeader { name, values, sensitive } = header.clone();
+        read_header(Header { name, values, sensitive }, stored, &format!("{at}[{i}]"), faults)
     };
     given.iter().enumerate().map(read).collect()
-}
-
-fn read_header(
-    given: &proto::HttpHeader,
-    stored: &[Header],
-    at: &str,
-    faults: &mut Faults,
-) -> Header {
-    let proto::HttpHeader { name, values, sensitive } = given;
-    let kept = stored.iter().find(|h| h.sensitive && h.name.eq_ignore_ascii_case(name));
-    let mut header = Header {
-        name: name.clone(),
-        values: values.clone(),
-        sensitive: *sensitive || Header::always_sensitive(name),
-    };
-    let mut masked =
-        header.values.iter_mut().enumerate().filter(|(_, value)| *value == Header::MASK);
-    if let Some(kept) = kept {
-        for (i, value) in masked {
-            // A value that its owner does not send stays a secret.
-            header.sensitive = true;
-            match kept.values.get(i) {
-                Some(secret) => value.clone_from(secret),
-                None => faults.invalid(format!("{at}.values[{i}]"), "has no stored value to keep"),
-            }
-        }
-    } else if header.sensitive && masked.next().is_some() {
-        let message = "must be the value itself: *** only stands for one that is stored";
-        faults.invalid(format!("{at}.values"), message);
-    }
-    header
 }
 
 /// A header for the wire, with the values that it has: mask it first where a

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod clients;
 pub(crate) mod clock;
+pub(crate) mod event_source;
 pub(crate) mod http_client;
 pub(crate) mod keys;
 pub(crate) mod names;
@@ -12,6 +13,7 @@ pub(crate) mod raw_grpc;
 pub(crate) mod receiver;
 pub(crate) mod refusal;
 mod reply;
+pub(crate) mod samples;
 pub(crate) mod sending;
 pub(crate) mod server;
 pub(crate) mod smtp;

@@ -1,0 +1,114 @@
+//! `/v3/webHooks/eventMetaData`: event types.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::{StatusCode, Uri};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    envelope,
+    object::{Object, is_null},
+    parameters::Parameters,
+    refusal::Refusal,
+    segment::Segment,
+};
+use crate::{
+    domain::{
+        error::Faults,
+        event_metadata::{EventMetadata, EventMetadataSpec},
+        limits,
+        permission::Permission,
+    },
+    http::{Facades, Presented, body},
+    service::event_types::{CreateEventType, EventTypeQuery},
+};
+
+/// An event type in a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    active: bool,
+    event_name: String,
+}
+
+/// An event type by itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    active: bool,
+    event_name: String,
+    /// As it was registered; null where there is none.
+    schema: Option<Box<RawValue>>,
+}
+
+impl Shown {
+    fn of(metadata: EventMetadata) -> Self {
+        let EventMetadataSpec { active, schema_json, .. } = metadata.spec;
+        // Schemas are parsed before they are stored.
+        let schema = RawValue::from_string(schema_json).ok();
+        Self { active, event_name: metadata.event_name, schema }
+    }
+}
+
+pub(super) async fn list(
+    State(facades): State<Facades>,
+    presented: Presented,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
+    let mut parameters = Parameters::of(uri.query());
+    let mut faults = Faults::default();
+    let mut query = EventTypeQuery {
+        page_size: i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX),
+        active: parameters.one("active", "true or false", &mut faults),
+        faults,
+        ..EventTypeQuery::default()
+    };
+    let mut all = Vec::new();
+    loop {
+        let page = facades.services.event_types.list(&scope, query.clone()).await?;
+        all.extend(page.event_types.into_iter().map(|metadata| Listed {
+            active: metadata.spec.active,
+            event_name: metadata.event_name,
+        }));
+        query.page_token = page.next_page_token;
+        if query.page_token.is_empty() {
+            return Ok(envelope::done(StatusCode::OK, all, parameters.ignored()));
+        }
+    }
+}
+
+pub(super) async fn show(
+    State(facades): State<Facades>,
+    presented: Presented,
+    Segment(event_name): Segment,
+) -> Result<Response, Refusal> {
+    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
+    let metadata = facades.services.event_types.get(&scope, &event_name).await?;
+    Ok(envelope::done(StatusCode::OK, Shown::of(metadata), Vec::new()))
+}
+
+pub(super) async fn create(
+    State(facades): State<Facades>,
+    presented: Presented,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let scope = facades.scope(&presented, Permission::EventMetadataWrite).await?;
+    let text = body::read_json_text(request).await?;
+    let mut faults = Faults::default();
+    let mut object = Object::read(&text, &mut faults)?;
+    let event_name = object.text("eventName", &mut faults).unwrap_or_default();
+    let schema = object.take("schema").filter(|schema| !is_null(schema));
+    let spec = EventMetadataSpec {
+        active: object.truth("active", &mut faults).unwrap_or(true),
+        schema_json: schema.map(|schema| schema.get().to_owned()).unwrap_or_default(),
+        ..EventMetadataSpec::default()
+    };
+    let warnings = object.ignored().collect();
+    let request = CreateEventType { event_name, spec, faults, idempotency_key: String::new() };
+    let made = facades.services.event_types.create(&scope, request).await?;
+    Ok(envelope::done(StatusCode::OK, Shown::of(made), warnings))
+}

@@ -1,0 +1,121 @@
+//! Who may do what in v3, and the tenant's time zone.
+
+use serde_json::{Value, json};
+use tidings::grpc::proto::{Tenant, UpdateTenantRequest};
+
+use super::support::{
+    event_source::EventSource,
+    http_client::HttpClient,
+    keys::{self, HOME},
+    server::TestServer,
+};
+
+/// Every route, with the permission that it needs.
+const ROUTES: [(&str, &str, &str); 14] = [
+    ("POST", "/v3/webHooks", "webhooks-write"),
+    ("GET", "/v3/webHooks", "webhooks-read"),
+    ("GET", "/v3/webHooks/671f45d8760af000077b19f8", "webhooks-read"),
+    ("PUT", "/v3/webHooks/671f45d8760af000077b19f8", "webhooks-write"),
+    ("DELETE", "/v3/webHooks/671f45d8760af000077b19f8", "webhooks-write"),
+    ("GET", "/v3/webHooks/eventMetaData", "webhooks-read"),
+    ("POST", "/v3/webHooks/eventMetaData", "event-metadata-write"),
+    ("GET", "/v3/webHooks/eventMetaData/transaction", "webhooks-read"),
+    ("GET", "/v3/webHooks/eventLog/tail?position=now", "event-logs-read"),
+    ("GET", "/v3/webHooks/eventLog/ccc983c2-df7a-4ece-b5cc-e574cec66fc1", "event-logs-read"),
+    ("GET", "/v3/webHooks/eventLog/requestId/x", "event-logs-read"),
+    ("GET", "/v3/webHooks/eventLog/refId/x", "event-logs-read"),
+    ("POST", "/v3/events", "events-publish"),
+    ("POST", "/v3/events?x=1", "events-publish"),
+];
+const PERMISSIONS: [&str; 5] = [
+    "webhooks-read",
+    "webhooks-write",
+    "event-metadata-write",
+    "events-publish",
+    "event-logs-read",
+];
+
+fn code(answer: &Value) -> Option<i64> {
+    assert_eq!(answer["data"], Value::Null, "{answer}");
+    answer["errors"][0]["code"].as_i64()
+}
+
+/// The id of the only key.
+async fn key_id(server: &TestServer) -> String {
+    let listed = keys::run(&server.database(), "list", &[]).await;
+    let id = listed.split_whitespace().find(|word| word.starts_with("ak_"));
+    id.expect("a key").to_owned()
+}
+
+#[tokio::test]
+async fn each_route_needs_its_permission() {
+    let server = TestServer::strict().await;
+    let anybody = HttpClient::new(server.address);
+    for (method, path, _) in ROUTES {
+        let answer = anybody.send(method, path, "").await;
+        assert_eq!((answer.status.as_u16(), code(&answer.json())), (401, Some(900_030)), "{path}");
+        assert!(answer.headers.contains_key("x-cap-request-id"));
+    }
+    for allowed in PERMISSIONS {
+        let token = keys::make(&server.database(), HOME, allowed).await;
+        let client = anybody.clone().with("authorization", &format!("Bearer {token}"));
+        for (method, path, needed) in ROUTES {
+            let answer = client.send(method, path, "").await;
+            let refused = (answer.status.as_u16(), answer.json()["errors"][0]["code"].as_i64())
+                == (403, Some(900_023));
+            assert_eq!(refused, needed != allowed, "{method} {path} with {allowed}");
+        }
+    }
+    let bad = anybody.with("x-cap-api-oauth-token", "tk_nobody").get("/v3/webHooks").await;
+    assert_eq!((bad.status.as_u16(), code(&bad.json())), (401, Some(900_030)));
+}
+
+#[tokio::test]
+async fn a_session_token_stands_for_its_key() {
+    let server = TestServer::strict().await;
+    let secret = keys::make(&server.database(), HOME, "all").await;
+    let key = key_id(&server).await;
+    let anybody = HttpClient::new(server.address);
+    let path = "/v3/oauth/token/generate";
+    let asked = json!({"key": key, "secret": secret}).to_string();
+    let answer = anybody.send("POST", path, asked.clone()).await;
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert!(answer.text().starts_with(r#"{"data":{"accessToken":""#), "{}", answer.text());
+    let issued = answer.json();
+    assert!(issued["data"]["ttlSeconds"].as_u64().is_some_and(|seconds| seconds > 60), "{issued}");
+    let token = issued["data"]["accessToken"].as_str().expect("a token");
+    let client = anybody.clone().with("x-cap-api-oauth-token", token);
+    assert_eq!(client.get("/v3/webHooks").await.status, 200);
+
+    let tail = format!("/v3/webHooks/eventLog/tail?access_token={token}");
+    let mut tail = EventSource::open(server.address, &tail, "").await;
+    tail.until("caughtUp").await;
+    keys::run(&server.database(), "revoke", &[&key]).await;
+    assert_eq!(tail.next().await, None, "it ends with its key");
+    assert_eq!(client.get("/v3/webHooks").await.status, 401);
+
+    for (status, expected, body) in [
+        (401, 900_030, asked.as_str()),
+        (401, 900_030, r#"{"key":"ak_0123456789abcdef","secret":"tk_x"}"#),
+        (400, 900_001, "{}"),
+        (400, 900_002, r#"{"key":7,"secret":"x"}"#),
+        (400, 900_051, "["),
+    ] {
+        let (told, answer) = anybody.send("POST", path, body.to_owned()).await.parts();
+        assert_eq!((told, code(&answer)), (status, Some(expected)), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn times_are_written_in_the_zone_of_the_tenant() {
+    let server = TestServer::start().await;
+    let tenant =
+        Tenant { tenant_id: HOME.into(), time_zone: "Asia/Kolkata".into(), ..Default::default() };
+    let request = UpdateTenantRequest { tenant: Some(tenant), ..Default::default() };
+    server.tenants().update_tenant(request).await.expect("changed");
+    let client = HttpClient::new(server.address);
+    let body = r#"{"name":"w","eventNames":["a"],"webHookUrl":"http://127.0.0.1:9/","maxAllowedConnections":1}"#;
+    let made = client.send("POST", "/v3/webHooks", body).await.json();
+    let created = made["data"]["attribution"]["createdOn"].as_str().expect("a time");
+    assert!(created.ends_with("+0530"), "{created}");
+}
