@@ -1,6 +1,7 @@
 //! What dead destinations with a long backlog do to the rest: `scripts/soak.sh`.
-//! It fails when a healthy delivery is missing or a restart takes a second, never
-//! because of any other figure. All traffic stays on this machine.
+//! It fails when a healthy delivery is missing, a restart takes a second, or a replay
+//! that is killed midway loses or repeats work, never because of any other figure. All
+//! traffic stays on this machine.
 
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
@@ -12,8 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prost_types::FieldMask;
 use tidings::grpc::proto::{
-    BatchPublishEventsRequest, event_service_client::EventServiceClient, publish_outcome::Outcome,
+    BatchPublishEventsRequest, DivertedEventJob, DivertedEventSelector, GetDivertedEventJobRequest,
+    ReplayDivertedEventsRequest, UpdateWebhookRequest, Webhook,
+    diverted_event_service_client::DivertedEventServiceClient,
+    event_service_client::EventServiceClient, publish_outcome::Outcome,
+    webhook_service_client::WebhookServiceClient,
 };
 
 use self::support::{
@@ -29,8 +35,12 @@ use self::support::{
 
 const HEALTHY: &str = "soak.healthy";
 const DEAD: &str = "soak.dead";
-/// Deliveries that wait for the dead, all together.
-const BACKLOG: usize = 200_000;
+const DIVERTED: &str = "soak.diverted";
+/// Deliveries that wait for one that is dead, and for each of several.
+const BACKLOG: usize = 1_000_000;
+const BACKLOG_OF_EACH: usize = 20_000;
+/// Diverted events that are replayed.
+const REPLAY: usize = 100_000;
 const BATCH: usize = 1_000;
 /// Events for the healthy webhook: per second, and in one round.
 const RATE: u32 = 150;
@@ -38,7 +48,7 @@ const ROUND: usize = 15 * RATE as usize;
 const WARM_UP: usize = 1_000;
 /// Publishers that warm up, and connections of each webhook.
 const CONCURRENCY: i32 = 10;
-const PHASE: Duration = Duration::from_secs(60);
+const PHASE: Duration = Duration::from_secs(120);
 /// How long the server is watched while nobody asks it for anything.
 const REST: Duration = Duration::from_secs(5);
 const RESTART: Duration = Duration::from_secs(1);
@@ -54,22 +64,30 @@ fn main() {
         println!("{}", machine(directory().path()));
         let silent = Receiver::start(Behaviour::Silent);
         println!("\none webhook that is never answered, {BACKLOG} deliveries waiting");
-        soak(&[silent.url(0)]).await;
+        soak(&[silent.url(0)], BACKLOG).await;
+
+        println!("\nfive that are never answered, {BACKLOG_OF_EACH} deliveries waiting for each");
+        let five: Vec<_> = (1..=5).map(|n| silent.url(n)).collect();
+        soak(&five, BACKLOG_OF_EACH).await;
 
         let dripping = Receiver::start(Behaviour::Drips);
         let resetting = Receiver::start(Behaviour::Resets);
         println!(
-            "\nthree that are never answered, two refused, one dripping, one reset, \
-             {BACKLOG} deliveries waiting"
+            "\none that drips, one that resets, two that refuse, {BACKLOG_OF_EACH} deliveries \
+             waiting for each"
         );
-        let dead = [silent.url(1), silent.url(2), silent.url(3)];
-        let dead = dead.into_iter().chain([REFUSING.to_owned(), REFUSING.to_owned()]);
-        soak(&dead.chain([dripping.url(0), resetting.url(0)]).collect::<Vec<_>>()).await;
+        let refusing = [REFUSING.to_owned(), REFUSING.to_owned()];
+        let dead: Vec<_> =
+            [dripping.url(0), resetting.url(0)].into_iter().chain(refusing).collect();
+        soak(&dead, BACKLOG_OF_EACH).await;
+
+        println!("\na replay of {REPLAY} diverted events, killed midway");
+        replay(&silent.url(6)).await;
     });
 }
 
 /// A healthy webhook alone, beside dead ones, and after a crash.
-async fn soak(dead: &[String]) {
+async fn soak(dead: &[String], backlog: usize) {
     let directory = directory();
     let arrivals = Arc::new(Arrivals::new(1, WARM_UP + 3 * ROUND));
     let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
@@ -92,7 +110,7 @@ async fn soak(dead: &[String]) {
         server.create_webhook(&format!("dead {i}"), url.clone(), DEAD, CONCURRENCY).await;
     }
     let began = Instant::now();
-    publish_backlog(&server, BACKLOG / dead.len()).await;
+    publish_backlog(&server, DEAD, backlog).await;
     line("backlog", &format!("published in {:.1} s", began.elapsed().as_secs_f64()));
     show("healthy, beside the backlog", &latency(&publishers, &arrivals, round()).await);
     let after = server.usage();
@@ -139,11 +157,11 @@ async fn latency(publishers: &Publishers, arrivals: &Arrivals, events: Range<usi
     Sample::new(took.collect())
 }
 
-async fn publish_backlog(server: &Server, events: usize) {
+async fn publish_backlog(server: &Server, name: &str, events: usize) {
     let mut client = EventServiceClient::new(server.channel());
     for first in (0..events).step_by(BATCH) {
         let batch = first..(first + BATCH).min(events);
-        let events = batch.map(|n| event(DEAD, n)).collect();
+        let events = batch.map(|n| event(name, n)).collect();
         let request = BatchPublishEventsRequest { events, ..Default::default() };
         let answer = within(PHASE, "a batch", client.batch_publish_events(request)).await;
         for outcome in answer.expect("published").into_inner().outcomes {
@@ -158,4 +176,104 @@ async fn rest(what: &str, server: &Server) {
     tokio::time::sleep(REST).await;
     let used = server.usage().cpu - before;
     line(what, &format!("{:.1} %", 100.0 * used.as_secs_f64() / REST.as_secs_f64()));
+}
+
+/// What waits for a webhook that is stopped is diverted; replayed to where it is answered,
+/// it arrives, though the server is killed in the middle.
+async fn replay(silent: &str) {
+    let directory = directory();
+    let arrivals = Arc::new(Arrivals::new(1, REPLAY));
+    let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
+    let server = Server::start(directory.path());
+    let hook = server.create_webhook("replayed", silent.to_owned(), DIVERTED, CONCURRENCY).await;
+    publish_backlog(&server, DIVERTED, REPLAY).await;
+
+    let began = Instant::now();
+    change(
+        &server,
+        Webhook { enabled: Some(false), etag: String::new(), ..hook.clone() },
+        "enabled",
+    )
+    .await;
+    let ready = async {
+        // Counts only. What was being attempted when it was stopped ends first.
+        while start_replay(&server, true).await.selected_count < REPLAY as i64 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    within(PHASE, "diverting", ready).await;
+    line("diverted", &format!("in {:.1} s", began.elapsed().as_secs_f64()));
+
+    let mut destination = hook.destination.clone();
+    if let Some(tidings::grpc::proto::destination::Kind::Http(http)) =
+        destination.as_mut().and_then(|destination| destination.kind.as_mut())
+    {
+        http.url = receiver.url(0);
+    }
+    let hook = Webhook { destination, enabled: Some(true), etag: String::new(), ..hook };
+    change(&server, hook.clone(), "destination.http.url").await;
+    change(&server, hook, "enabled").await;
+
+    let began = Instant::now();
+    let job = start_replay(&server, false).await;
+    let mut progress = Vec::new();
+    let halfway = async {
+        loop {
+            let done = job_now(&server, &job.job_id).await.done_count;
+            if progress.last() != Some(&done) {
+                progress.push(done);
+            }
+            if done >= REPLAY as i64 / 3 {
+                return done;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let done = within(PHASE, "a third of the replay", halfway).await;
+    server.kill();
+    let arrived = arrivals.count();
+    line("killed", &format!("at {done} of {REPLAY}, {arrived} delivered"));
+    let server = Server::start(directory.path());
+    arrivals.wait_for(REPLAY, PHASE).await;
+    let ended = async {
+        loop {
+            let job = job_now(&server, &job.job_id).await;
+            if job.end_time.is_some() {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let job = within(PHASE, "the end of the replay", ended).await;
+    line("replayed and delivered", &format!("in {:.1} s", began.elapsed().as_secs_f64()));
+    line("steps of progress seen until the kill", &progress.len().to_string());
+    line("delivered twice", &format!("{} (in flight at the kill)", arrivals.repeated()));
+    line("RSS, peak", &mebibytes(server.usage().peak));
+    assert_eq!((job.done_count, job.skipped_count), (REPLAY as i64, 0), "each exactly once");
+    // What was being attempted, or not yet recorded, when the server was killed.
+    assert!(arrivals.repeated() <= 2 * CONCURRENCY as usize, "{}", arrivals.repeated());
+}
+
+async fn change(server: &Server, webhook: Webhook, field: &str) {
+    let update_mask = Some(FieldMask { paths: vec![field.to_owned()] });
+    let request =
+        UpdateWebhookRequest { webhook: Some(webhook), update_mask, ..Default::default() };
+    let mut webhooks = WebhookServiceClient::new(server.channel());
+    within(PHASE, "a change", webhooks.update_webhook(request)).await.expect("a change");
+}
+
+async fn start_replay(server: &Server, validate_only: bool) -> DivertedEventJob {
+    let event_names = vec![DIVERTED.to_owned()];
+    let selector = Some(DivertedEventSelector { event_names, ..Default::default() });
+    let request = ReplayDivertedEventsRequest { selector, validate_only, ..Default::default() };
+    let mut client = DivertedEventServiceClient::new(server.channel());
+    let started = within(PHASE, "a replay", client.replay_diverted_events(request)).await;
+    started.expect("a job").into_inner().job.expect("the job")
+}
+
+async fn job_now(server: &Server, job_id: &str) -> DivertedEventJob {
+    let request = GetDivertedEventJobRequest { job_id: job_id.to_owned(), ..Default::default() };
+    let mut client = DivertedEventServiceClient::new(server.channel());
+    let read = within(PHASE, "GetDivertedEventJob", client.get_diverted_event_job(request)).await;
+    read.expect("the job").into_inner().job.expect("the job")
 }

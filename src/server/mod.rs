@@ -207,8 +207,9 @@ async fn take_up_lanes(store: Store, engine: Engine) {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             continue;
         };
-        let Some(last) = webhooks.last() else { return };
-        after = last.key;
+        let (webhooks, last) = webhooks;
+        let Some(last) = last else { return };
+        after = last;
         for webhook in webhooks {
             if let Some((_, tenant)) = tenants.iter().find(|(key, _)| *key == webhook.tenant_key) {
                 engine.configure(tenant.clone(), Arc::new(webhook));

@@ -232,18 +232,31 @@ impl Store {
     }
 
     /// All webhooks that may have deliveries to make or to divert, of all tenants,
-    /// tombstones among them: what the engine starts from. A page at a time.
+    /// tombstones among them: what the engine starts from. A page at a time, with the key
+    /// of its last one. One that cannot be read is logged and holds up no other.
     ///
     /// # Errors
     ///
     /// `STORE_UNAVAILABLE`.
-    pub async fn webhooks_after(&self, after: WebhookKey, limit: usize) -> Result<Vec<Webhook>> {
+    pub async fn webhooks_after(
+        &self,
+        after: WebhookKey,
+        limit: usize,
+    ) -> Result<(Vec<Webhook>, Option<WebhookKey>)> {
         let sql = format!(
             "SELECT {COLUMNS} FROM webhooks WHERE webhook_key > $1 ORDER BY webhook_key LIMIT $2"
         );
         let rows = self.query(&sql, [after.0.into(), (limit as i64).into()]).await?;
-        let webhooks = rows.iter().map(|row| read(&Row(row), &self.secret_keys));
-        Ok(webhooks.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
+        let (mut webhooks, mut last) = (Vec::with_capacity(rows.len()), None);
+        for row in rows.iter().map(Row) {
+            let key = row.get("webhook_key").map_err(Failure::from)?;
+            last = Some(WebhookKey(key));
+            match read(&row, &self.secret_keys) {
+                Ok(webhook) => webhooks.push(webhook),
+                Err(error) => tracing::error!(webhook = key, %error, "a webhook is unreadable"),
+            }
+        }
+        Ok((webhooks, last))
     }
 }
 
