@@ -116,7 +116,7 @@ pub(super) struct ServeOptions {
     allow_destination: Vec<String>,
 
     /// Origin of web pages that may call the v3 facade from a browser, such as
-    /// https://console.example; may be given more than once, the variable has commas
+    /// `https://console.example`; may be given more than once, the variable has commas
     /// [env: TIDINGS_CORS_ORIGINS; default: none]
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     #[serde(skip_serializing_if = "Vec::is_empty")]

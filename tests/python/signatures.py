@@ -72,7 +72,7 @@ class Node:
 
 @contextmanager
 def node(folder):
-    command = ["node", str(RECEIVER), folder]
+    command = ["node", str(RECEIVER), str(pathlib.Path(folder).resolve())]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
     try:
