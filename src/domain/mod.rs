@@ -11,6 +11,7 @@ pub mod body;
 pub mod catalogue;
 pub mod credential;
 pub mod delivery;
+pub mod delivery_times;
 pub mod diverted;
 pub mod enrichment;
 pub mod error;

@@ -140,6 +140,8 @@ fn outcome(
     kind: ChangeKind,
     time: Timestamp,
 ) -> Outcome {
+    let is_first_success = state.status == DeliveryStatus::Succeeded
+        && delivery.state.status != DeliveryStatus::Succeeded;
     Outcome {
         bytes: delivery.bytes(),
         order: delivery.order,
@@ -152,6 +154,7 @@ fn outcome(
             state,
             divert_reason,
             alert: None,
+            delivered_from: is_first_success.then_some(delivery.outgoing.event.ingest_time),
             kind,
             time,
         },

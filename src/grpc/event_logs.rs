@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     convert::{
+        delivery_stats::{read_stats_query, show_stats},
         event_log::show_record,
         filter::read_filter,
         tail::{read_tail, show_tail},
@@ -14,7 +15,6 @@ use super::{
     },
     proto::{self, View, event_log_service_server::EventLogService},
     scoped::{Handlers, check_named, note_named},
-    status::not_built,
 };
 use crate::{domain::error::Faults, service::event_logs::LogQuery};
 
@@ -57,9 +57,13 @@ impl EventLogService for Handlers {
 
     async fn get_delivery_stats(
         &self,
-        _: Request<proto::GetDeliveryStatsRequest>,
+        request: Request<proto::GetDeliveryStatsRequest>,
     ) -> Result<Response<proto::GetDeliveryStatsResponse>, Status> {
-        Err(not_built("GetDeliveryStats"))
+        let (_, extensions, request) = request.into_parts();
+        let scope = self.scope(&extensions, &request.tenant_id).await?;
+        let stats = self.services.event_logs.stats(&scope, read_stats_query(request)).await?;
+        let stats = stats.into_iter().map(show_stats).collect();
+        Ok(Response::new(proto::GetDeliveryStatsResponse { stats }))
     }
 
     async fn retry_delivery(

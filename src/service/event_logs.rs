@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, open_tails::OpenTails, paging::page_size, scope::Scope, tail, webhooks};
@@ -23,15 +23,19 @@ use crate::{
 /// Records that a list looks at for one page, however few of them fit the filter:
 /// a page may be short, or empty, and still have a next one.
 const SCAN: usize = 20_000;
+/// Requests for statistics that read at once.
+const STATS_AT_ONCE: usize = 2;
 /// Records read at a time.
 const CHUNK: usize = 500;
 
 /// The use cases of the delivery log.
 #[derive(Clone)]
 pub struct EventLogs {
-    store: Store,
+    pub(super) store: Store,
     engine: Engine,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Who may read statistics: the log has readers of its own to serve.
+    pub(super) stats_turns: Arc<Semaphore>,
     tails: OpenTails,
     tail_lag: i64,
     draining: CancellationToken,
@@ -75,7 +79,8 @@ impl EventLogs {
         draining: CancellationToken,
     ) -> Self {
         let tails = OpenTails::new(limits.tails);
-        Self { store, engine, clock, tails, tail_lag: limits.tail_lag, draining }
+        let stats_turns = Arc::new(Semaphore::new(STATS_AT_ONCE));
+        Self { store, engine, clock, stats_turns, tails, tail_lag: limits.tail_lag, draining }
     }
 
     /// The record of an event, and how many it has at all webhooks. Without a

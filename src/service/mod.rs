@@ -3,6 +3,7 @@
 
 pub mod api_keys;
 pub mod auth;
+pub mod delivery_stats;
 mod destinations;
 pub mod diverted_events;
 mod diverted_jobs;

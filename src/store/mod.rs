@@ -26,6 +26,7 @@ mod requeue;
 mod retention;
 mod rows;
 mod secrets;
+mod stats;
 mod tenant_settings;
 mod tenants;
 mod webhooks;
@@ -56,6 +57,7 @@ pub use self::{
     requeue::Requeued,
     retention::Pruned,
     secrets::{ResealCursor, SecretKeys},
+    stats::Stats,
     tenants::Tenant,
     webhooks::NewWebhook,
     writer::{Arrival, NewDelivery, NewEvent, Published, Settlement, Target},

@@ -8,6 +8,7 @@ use sea_orm::Value;
 use super::{Store, failure::Failure, requeue, rows::Row, writer::Entry};
 use crate::domain::{
     delivery::{ChangeKind, DeliveryStatus, DivertReason},
+    delivery_times::WINDOW,
     error::Result,
     id::{EventKey, Position, TenantKey, WebhookKey},
     time::Timestamp,
@@ -87,6 +88,9 @@ impl Store {
             self.delete_events(&old).await?;
         }
         let next = next.filter(|_| rows.len() == limit);
+        if next.is_none() {
+            self.prune_times(tenant, cutoff, limit).await?;
+        }
         Ok(Pruned { entries, events: old.len() as u64, next })
     }
 
@@ -148,6 +152,35 @@ impl Store {
             requeue::divert(&mut tx, tenant, &entries, DivertReason::Suspended).await?;
             tx.commit().await?;
         }
+    }
+
+    /// Deletes sums of windows that began before the cut-off and of which no delivery is
+    /// left. What is more than `limit` is deleted in the next round.
+    async fn prune_times(
+        &self,
+        tenant: TenantKey,
+        cutoff: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<(), Failure> {
+        let old = format!(
+            "SELECT t.webhook_key, t.window_start, t.class FROM webhooks w
+             JOIN delivery_times t ON t.webhook_key = w.webhook_key
+             WHERE w.tenant_key = $1 AND t.window_start < $2 AND NOT EXISTS (
+               SELECT 1 FROM deliveries d WHERE d.webhook_key = t.webhook_key
+               AND d.ingest_time >= t.window_start
+               AND d.ingest_time < t.window_start + {WINDOW})
+             LIMIT {limit}"
+        );
+        let values = || [Value::from(tenant.0), cutoff.micros().into()];
+        if self.query(&old, values()).await?.is_empty() {
+            return Ok(());
+        }
+        let tx = self.begin().await?;
+        let sql = format!(
+            "DELETE FROM delivery_times WHERE (webhook_key, window_start, class) IN ({old})"
+        );
+        tx.execute(&sql, values()).await?;
+        tx.commit().await
     }
 
     async fn delete_events(&self, keys: &[i64]) -> std::result::Result<(), Failure> {

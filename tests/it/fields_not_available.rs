@@ -1,8 +1,8 @@
 //! What the contract has and this server cannot do yet is refused, never ignored.
 
 use tidings::grpc::proto::{
-    CreateWebhookRequest, DeliveryOrder, Destination, FailureHandling, GetDeliveryStatsRequest,
-    PayloadFormat, QueueDestination, Webhook, destination::Kind,
+    CreateWebhookRequest, DeliveryOrder, Destination, FailureHandling, PayloadFormat,
+    QueueDestination, Webhook, destination::Kind,
 };
 use tonic::Code;
 use tonic_reflection::pb::v1::{
@@ -78,15 +78,6 @@ async fn what_a_webhook_shows_of_such_fields_may_be_sent_back() {
     );
     http(&mut made).url = "http://127.0.0.1:9/new".into();
     server.update(update(made, &["*"])).await;
-}
-
-#[tokio::test]
-async fn rpcs_that_are_not_built_say_so() {
-    let server = TestServer::start().await;
-    let mut logs = server.event_logs();
-    let refusal = refused(logs.get_delivery_stats(GetDeliveryStatsRequest::default()).await);
-    assert_eq!(refusal.what(), (Code::Unimplemented, "FEATURE_NOT_AVAILABLE"));
-    assert!(refusal.message.contains("GetDeliveryStats"), "{refusal:?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod crash;
 mod credentials;
 mod database_away;
 mod delivery;
+mod delivery_stats;
 mod demo;
 mod diverted_events;
 mod diverted_jobs;

@@ -92,6 +92,7 @@ impl Fixture {
 
     fn settlement(&self, event_key: EventKey, attempts_before: u32) -> Settlement {
         Settlement {
+            delivered_from: None,
             tenant_key: self.tenant,
             event_key,
             webhook_key: self.webhook,
@@ -193,6 +194,23 @@ async fn retention_keeps_what_is_not_settled() {
     assert_eq!(waiting.expect("read").deliveries.len(), 1);
     let bounds = fixture.store.journal_bounds(fixture.tenant).await.expect("read");
     assert_eq!((bounds.floor, bounds.head), (Position(3), Position(3)));
+}
+
+#[tokio::test]
+async fn statistics_read_no_more_single_deliveries_than_they_may() {
+    let fixture = Fixture::new().await;
+    fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
+    let second = Duration::from_secs(1);
+    let cut = (NOW, NOW.plus(second));
+    let stats = async |range, mut rows: usize| {
+        let stats = fixture.store.stats(&[fixture.webhook], range, &mut rows).await;
+        stats.map(|stats| (stats[&fixture.webhook].pending, rows))
+    };
+    assert_eq!(stats(cut, 3).await, Ok((2, 1)));
+    let refused = stats(cut, 1).await.expect_err("too many");
+    assert_eq!(refused.reason, Reason::FieldInvalid);
+    let whole = (Timestamp::from_micros(600_000_000), Timestamp::MAX);
+    assert_eq!(stats(whole, 0).await, Ok((2, 0)));
 }
 
 #[tokio::test]

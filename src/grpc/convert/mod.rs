@@ -7,6 +7,7 @@
 
 pub(super) mod actor;
 pub(super) mod api_key;
+pub(super) mod delivery_stats;
 pub(super) mod diverted_event;
 pub(super) mod enrichment;
 pub(super) mod event;

@@ -210,10 +210,13 @@ fn statements(d: &Dialect) -> Vec<String> {
             CHECK ((divert_reason IS NULL) = (status <> 4))
         ) {clustered}"
         ),
-        "CREATE INDEX deliveries_waiting ON deliveries (webhook_key, position, order_key)
+        // The last columns of these are for statistics, which count what waits and what is
+        // due by the time of its ingestion, without looking into the table.
+        "CREATE INDEX deliveries_waiting ON deliveries
+            (webhook_key, position, order_key, ingest_time, status, due_time)
             WHERE status = 1 AND due_time IS NULL"
             .to_owned(),
-        "CREATE INDEX deliveries_due ON deliveries (webhook_key, due_time)
+        "CREATE INDEX deliveries_due ON deliveries (webhook_key, due_time, ingest_time, status)
             WHERE due_time IS NOT NULL"
             .to_owned(),
         // What is left of a key, in order; and the keys whose first delivery has a
@@ -229,6 +232,25 @@ fn statements(d: &Dialect) -> Vec<String> {
         "CREATE INDEX deliveries_diverted ON deliveries
             (tenant_key, end_time, event_key, webhook_key) WHERE divert_reason IS NOT NULL"
             .to_owned(),
+        // What is few, and is counted row by row.
+        "CREATE INDEX deliveries_failed ON deliveries (webhook_key, ingest_time, status)
+            WHERE status IN (4, 5)"
+            .to_owned(),
+        "CREATE INDEX deliveries_breached ON deliveries
+            (webhook_key, ingest_time, sla_breach_time) WHERE sla_breach_time IS NOT NULL"
+            .to_owned(),
+        // First successes by the window of their ingestion and the class of the time
+        // that they took: what statistics add up.
+        format!(
+            "CREATE TABLE delivery_times (
+            webhook_key BIGINT NOT NULL,
+            window_start BIGINT NOT NULL,
+            class SMALLINT NOT NULL,
+            deliveries BIGINT NOT NULL,
+            micros BIGINT NOT NULL,
+            PRIMARY KEY (webhook_key, window_start, class)
+        ) {clustered}"
+        ),
         // Diverted events that were replayed or discarded, the last time that they were.
         format!(
             "CREATE TABLE resolutions (

@@ -9,6 +9,7 @@ mod expansion;
 mod gather;
 mod publish;
 mod record;
+mod times;
 mod transaction;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};

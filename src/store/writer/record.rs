@@ -4,7 +4,10 @@
 use sea_orm::Value;
 use tokio::sync::oneshot;
 
-use super::transaction::{Entry, WriteTx};
+use super::{
+    times,
+    transaction::{Entry, WriteTx},
+};
 use crate::{
     domain::{
         alert::Alert,
@@ -36,6 +39,8 @@ pub struct Settlement {
     pub divert_reason: Option<DivertReason>,
     /// What its webhook's alert URL is sent, where it is exhausted.
     pub alert: Option<Alert>,
+    /// Where this is its first success: when its event was ingested.
+    pub delivered_from: Option<Timestamp>,
     /// What the journal says happened.
     pub kind: ChangeKind,
     /// When it is recorded.
@@ -86,6 +91,7 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
             notices::insert_alert(tx, s.webhook_key, alert, s.time).await?;
         }
     }
+    times::add(tx, &all).await?;
     all.sort_by_key(|settlement| settlement.tenant_key);
     for of_tenant in all.chunk_by(|a, b| a.tenant_key == b.tenant_key) {
         let entries: Vec<Entry> = of_tenant

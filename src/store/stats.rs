@@ -1,0 +1,217 @@
+//! Counts and times of deliveries by webhook. What is many, successes, is read from sums;
+//! what is few, from indexes that have nothing else; only at the ends of a range that
+//! are no whole windows are deliveries read, and of these no more than a bound.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use futures_util::TryStreamExt;
+use sea_orm::{Statement, StreamTrait, Value};
+
+use super::{
+    Store,
+    failure::Failure,
+    rows::{Row, duration},
+};
+use crate::domain::{
+    delivery_times::{DeliveryTimes, Range, split},
+    error::{Error, Reason, Result},
+    id::WebhookKey,
+    time::Timestamp,
+};
+
+/// Deliveries of one webhook within a range of ingestion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Those that succeeded, and how long they took until then.
+    pub times: DeliveryTimes,
+    /// Diverted or dropped.
+    pub failed: u64,
+    /// Failed at least once, another attempt is due.
+    pub retrying: u64,
+    /// Not attempted yet, or put back.
+    pub pending: u64,
+    /// Later than the SLA allows, settled or not.
+    pub breached: u64,
+    /// When the oldest one that is not settled was ingested.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Stats {
+    /// All deliveries.
+    pub fn total(&self) -> u64 {
+        self.times.count() + self.failed + self.retrying + self.pending
+    }
+
+    fn note_oldest(&mut self, ingest: Timestamp) {
+        self.oldest = Some(self.oldest.map_or(ingest, |oldest| oldest.min(ingest)));
+    }
+}
+
+/// What a row of the answer tells: `number` and `deliveries` mean something else in each.
+const SUM: i32 = 0;
+const SINGLE: i32 = 1;
+const PENDING: i32 = 2;
+const RETRYING: i32 = 3;
+const FAILED: i32 = 4;
+const BREACHED: i32 = 5;
+
+/// What is counted, by an index that has nothing else and is not looked behind: its name,
+/// and its condition.
+const COUNTED: [(i32, &str, &str); 5] = [
+    (PENDING, "deliveries_waiting", "status = 1 AND due_time IS NULL"),
+    (PENDING, "deliveries_due", "due_time IS NOT NULL AND status = 1"),
+    (RETRYING, "deliveries_due", "due_time IS NOT NULL AND status = 2"),
+    (FAILED, "deliveries_failed", "status IN (4, 5)"),
+    (BREACHED, "deliveries_breached", "sla_breach_time IS NOT NULL"),
+];
+
+impl Store {
+    /// Statistics of these webhooks, as of one moment; one that had no deliveries may be
+    /// left out. At most `rows` single deliveries are read; what is left of that is given
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// `FIELD_INVALID` where `rows` does not do, `STORE_UNAVAILABLE`.
+    pub async fn stats(
+        &self,
+        webhooks: &[WebhookKey],
+        range: Range,
+        rows: &mut usize,
+    ) -> Result<HashMap<WebhookKey, Stats>> {
+        Ok(self.read_stats(webhooks, range, rows).await?)
+    }
+
+    async fn read_stats(
+        &self,
+        webhooks: &[WebhookKey],
+        range: Range,
+        rows: &mut usize,
+    ) -> std::result::Result<HashMap<WebhookKey, Stats>, Failure> {
+        let sql = statement(webhooks, range);
+        let backend = self.readers.get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, sql, Vec::<Value>::new());
+        let mut stats: HashMap<WebhookKey, Stats> = HashMap::new();
+        let mut found = self.readers.stream_raw(statement).await?;
+        while let Some(row) = found.try_next().await? {
+            let row = Row(&row);
+            let stats = stats.entry(WebhookKey(row.get("webhook_key")?)).or_default();
+            add(stats, &row, rows)?;
+        }
+        Ok(stats)
+    }
+}
+
+fn add(stats: &mut Stats, row: &Row<'_>, left: &mut usize) -> std::result::Result<(), Failure> {
+    let count = row.get::<i64>("deliveries")?.unsigned_abs();
+    let number: Option<i64> = row.get("number")?;
+    match row.get("kind")? {
+        SUM => {
+            let class = row.get("class")?;
+            stats.times.add_class(class, count, row.get::<f64>("micros")? as u128);
+        }
+        SINGLE => {
+            *left = left.checked_sub(1).ok_or_else(too_many)?;
+            if let Some(taken) = number {
+                stats.times.add(duration(taken));
+            }
+        }
+        kind @ (PENDING | RETRYING) => {
+            let counted = if kind == PENDING { &mut stats.pending } else { &mut stats.retrying };
+            *counted += count;
+            if let Some(oldest) = number {
+                stats.note_oldest(Timestamp::from_micros(oldest));
+            }
+        }
+        FAILED => stats.failed += count,
+        _ => stats.breached += count,
+    }
+    Ok(())
+}
+
+fn too_many() -> Error {
+    let message = "begins or ends in the middle of ten minutes that have too many deliveries; \
+                   choose whole tens of minutes";
+    Error::field("ingest_time", Reason::FieldInvalid, message)
+}
+
+/// One statement, which sees one moment: what is settled meanwhile is counted once. Only
+/// numbers of our own stand in the text.
+fn statement(webhooks: &[WebhookKey], range: Range) -> String {
+    let keys = webhooks.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ");
+    let within = |column: &str, (start, end): Range| {
+        let (start, end) = (start.micros(), end.micros());
+        format!("webhook_key IN ({keys}) AND {column} >= {start} AND {column} < {end}")
+    };
+    let (whole, ends) = split(range);
+    let nothing = (Timestamp::MIN, Timestamp::MIN);
+    // A sum of integers could overflow; that of floats is exact up to 285 years.
+    let mut sql = format!(
+        "SELECT {SUM} AS kind, webhook_key, class, SUM(deliveries) AS deliveries, NULL AS number,
+           SUM(CAST(micros AS DOUBLE PRECISION)) AS micros
+         FROM delivery_times WHERE {} GROUP BY webhook_key, class",
+        within("window_start", whole.unwrap_or(nothing))
+    );
+    let mut part = |kind, deliveries, number, from: &str, rest: &str| {
+        let _ = write!(
+            sql,
+            " UNION ALL SELECT {kind}, webhook_key, NULL, {deliveries}, {number}, NULL
+             FROM deliveries {from} WHERE {rest}"
+        );
+    };
+    for end in ends {
+        part(SINGLE, "1", TAKEN, "", &within("ingest_time", end));
+    }
+    for (kind, index, condition) in COUNTED {
+        let rest = format!("{} AND {condition} GROUP BY webhook_key", within("ingest_time", range));
+        // SQLite would take the index of all deliveries, which has the time as a column.
+        part(kind, "COUNT(*)", "MIN(ingest_time)", &format!("INDEXED BY {index}"), &rest);
+    }
+    sql
+}
+
+/// How long a delivery took until its first success, if any. The row has the last
+/// settlement, which may be that of one more attempt asked for by hand.
+const TAKEN: &str = "CASE WHEN status = 3 THEN COALESCE(
+    CASE WHEN attempt_count > 1 THEN (SELECT MIN(a.end_time) FROM attempts a
+      WHERE a.event_key = deliveries.event_key AND a.webhook_key = deliveries.webhook_key
+      AND a.outcome = 1) END,
+    end_time) - ingest_time END";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DatabaseUrl, SecretKeys};
+
+    #[tokio::test]
+    async fn nothing_but_the_ends_of_a_range_is_looked_up_in_the_table() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+        let (store, _) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let at = |minutes: i64| Timestamp::from_micros(minutes * 60_000_000);
+        let sql = statement(&[WebhookKey(1), WebhookKey(2)], (at(5), at(35)));
+        let plan = store.query(&format!("EXPLAIN QUERY PLAN {sql}"), Vec::new()).await;
+        let plan: Vec<String> = plan
+            .expect("a plan")
+            .iter()
+            .map(|row| row.try_get("", "detail").expect("a line"))
+            .filter(|line: &String| line.contains("deliver"))
+            .collect();
+        let (whole, rest) = plan.split_first().expect("lines");
+        assert!(whole.contains("USING PRIMARY KEY (webhook_key=? AND window_start>"), "{whole}");
+        let (ends, counted) = rest.split_at(2);
+        for line in ends {
+            assert!(
+                line.contains("INDEX deliveries_ingested (webhook_key=? AND ingest_time>"),
+                "{line}"
+            );
+        }
+        assert_eq!(counted.len(), COUNTED.len(), "{plan:?}");
+        for (line, (_, index, _)) in counted.iter().zip(COUNTED) {
+            assert!(
+                line.contains(&format!("USING COVERING INDEX {index} (webhook_key=?")),
+                "{line}"
+            );
+        }
+    }
+}
