@@ -47,6 +47,24 @@ impl Members {
         }
     }
 
+    /// Takes out a truth value.
+    pub(super) fn truth(&mut self, name: &str, faults: &mut Faults) -> Option<bool> {
+        let read = self.take(name)?.as_bool();
+        if read.is_none() {
+            faults.invalid(self.path(name), "must be true or false");
+        }
+        read
+    }
+
+    /// Takes out a list of texts.
+    pub(super) fn texts(&mut self, name: &str, faults: &mut Faults) -> Option<Vec<String>> {
+        let read = read_texts(self.take(name)?);
+        if read.is_none() {
+            faults.invalid(self.path(name), "must be an array of strings");
+        }
+        read
+    }
+
     /// Takes out an object.
     pub(super) fn object(&mut self, name: &str, faults: &mut Faults) -> Option<Map<String, Value>> {
         match self.take(name)? {
@@ -62,4 +80,14 @@ impl Members {
     pub(super) fn unknown(&self) -> impl Iterator<Item = &str> {
         self.left.keys().map(String::as_str)
     }
+}
+
+/// A list of texts, where it is one.
+pub(super) fn read_texts(value: Value) -> Option<Vec<String>> {
+    let Value::Array(entries) = value else { return None };
+    let read = entries.into_iter().map(|entry| match entry {
+        Value::String(text) => Some(text),
+        _ => None,
+    });
+    read.collect()
 }

@@ -7,6 +7,8 @@
 mod answer;
 mod body;
 mod members;
+mod parameters;
+mod socotra;
 mod sonar;
 mod status;
 mod v3;
@@ -35,8 +37,18 @@ pub struct Facades {
 impl Facades {
     /// The scope of a request in the caller's own tenant, to do what needs `permission`.
     async fn scope(&self, presented: &Presented, permission: Permission) -> Result<Scope> {
+        self.scope_in("", presented, permission).await
+    }
+
+    /// The scope of a request in the tenant that it names.
+    async fn scope_in(
+        &self,
+        tenant: &str,
+        presented: &Presented,
+        permission: Permission,
+    ) -> Result<Scope> {
         let caller = self.services.auth.caller(&presented.0).await?;
-        self.services.scopes.enter(&caller, "", permission).await
+        self.services.scopes.enter(&caller, tenant, permission).await
     }
 }
 
@@ -54,5 +66,9 @@ impl<S: Sync> FromRequestParts<S> for Presented {
 
 /// The routes of all dialects. Pages of these origins may call v3 from a browser.
 pub fn routes(facades: Facades, origins: &[HeaderValue]) -> Router {
-    Router::new().merge(sonar::routes()).merge(v3::routes(origins)).with_state(facades)
+    Router::new()
+        .merge(sonar::routes())
+        .merge(socotra::routes())
+        .merge(v3::routes(origins))
+        .with_state(facades)
 }

@@ -7,6 +7,7 @@ pub mod delivery_stats;
 mod destinations;
 pub mod diverted_events;
 mod diverted_jobs;
+pub mod event_lists;
 pub mod event_logs;
 mod event_type;
 pub mod event_types;

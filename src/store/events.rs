@@ -1,12 +1,38 @@
 //! Reading events.
 
+use sea_orm::{DbErr, Value};
+use serde::{Deserialize, Serialize};
+
 use super::{Store, failure::Failure, rows::Row};
 use crate::domain::{
     delivery::DeliveryStatus,
     error::Result,
     event::Event,
     id::{EventId, EventKey, TenantKey, WebhookId, WebhookKey},
+    time::Timestamp,
 };
+
+/// A place among a tenant's events, which are ordered by ingestion, then by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventCursor {
+    ingest: Timestamp,
+    event: EventKey,
+}
+
+/// Which events a scan finds.
+#[derive(Clone, Copy, Debug)]
+pub struct EventScan<'a> {
+    /// Of this request; of any when empty.
+    pub request_id: &'a str,
+    /// Ingested at or after.
+    pub start: Option<Timestamp>,
+    /// Ingested before.
+    pub end: Option<Timestamp>,
+    /// After this place.
+    pub after: Option<EventCursor>,
+    /// Most of them.
+    pub limit: usize,
+}
 
 /// A webhook that a published event goes to.
 #[derive(Clone, Debug)]
@@ -37,6 +63,69 @@ impl Store {
             Ok((EventKey(row.get("event_key")?), row.event()?))
         };
         Ok(rows.first().map(read).transpose()?)
+    }
+
+    /// The next events of a tenant, oldest first: their places and types.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn scan_events(
+        &self,
+        tenant: TenantKey,
+        scan: EventScan<'_>,
+    ) -> Result<Vec<(EventCursor, String)>> {
+        let start = scan.start.unwrap_or(Timestamp::MIN);
+        let end = scan.end.map_or(i64::MAX, Timestamp::micros);
+        // The bound of the index; what is after the place is a condition beside it.
+        let first = scan.after.map_or(start, |after| after.ingest.max(start));
+        let (ingest, event) =
+            scan.after.map_or((i64::MIN, 0), |after| (after.ingest.micros(), after.event.0));
+        let mut values: Vec<Value> =
+            vec![tenant.0.into(), first.micros().into(), end.into(), ingest.into(), event.into()];
+        let mut of_request = "";
+        if !scan.request_id.is_empty() {
+            of_request = "AND request_id <> '' AND request_id = $6";
+            values.push(scan.request_id.into());
+        }
+        let sql = format!(
+            "SELECT ingest_time, event_key, event_name FROM events
+             WHERE tenant_key = $1 AND ingest_time >= $2 AND ingest_time < $3
+             AND (ingest_time, event_key) > ($4, $5) {of_request}
+             ORDER BY ingest_time, event_key LIMIT {}",
+            scan.limit
+        );
+        let rows = self.query(&sql, values).await?;
+        let read = |row| -> std::result::Result<_, DbErr> {
+            let row = Row(row);
+            let event = EventKey(row.get("event_key")?);
+            let at = EventCursor { ingest: row.time("ingest_time")?, event };
+            Ok((at, row.get("event_name")?))
+        };
+        let places = rows.iter().map(read).collect::<std::result::Result<_, _>>();
+        Ok(places.map_err(Failure::from)?)
+    }
+
+    /// The events at these places, in order; those that retention has deleted are left out.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn events_at(&self, places: &[EventCursor]) -> Result<Vec<Event>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Only numbers of our own.
+        let keys: Vec<_> = places.iter().map(|at| at.event.0.to_string()).collect();
+        let sql = format!(
+            "SELECT event_id, event_name, ref_id, request_id, ingest_time, occur_time,
+             ordering_key, attributes, enrichments, payload FROM events
+             WHERE event_key IN ({}) ORDER BY ingest_time, event_key",
+            keys.join(", ")
+        );
+        let rows = self.query(&sql, Vec::<Value>::new()).await?;
+        let events = rows.iter().map(|row| Row(row).event());
+        Ok(events.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
     }
 
     /// How many webhooks an event goes to, be the deliveries made or left for later.

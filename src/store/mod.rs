@@ -46,7 +46,7 @@ pub use self::{
     config::ConfigChanges,
     connect::DatabaseUrl,
     diverted::DivertedScan,
-    events::EventTarget,
+    events::{EventCursor, EventScan, EventTarget},
     idempotency::{Answered, Key as IdempotencyKey},
     job_batch::Advanced,
     jobs::{NewJob, RunningJob},

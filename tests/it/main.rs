@@ -46,6 +46,7 @@ mod sender_tls;
 mod signature_secrets;
 mod signatures;
 mod sla;
+mod socotra;
 mod sonar;
 mod state_changes;
 mod store;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::codes::Code;
-use crate::http::answer;
+use crate::http::{answer, parameters::Parameters};
 
 /// An error or a warning.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +26,14 @@ impl Remark {
     pub(super) fn warning(code: Code, message: impl Into<String>) -> Self {
         Self { status: true, code: code.number(), message: message.into() }
     }
+}
+
+/// A warning for each parameter that nobody took out.
+pub(super) fn ignored(parameters: &Parameters) -> Vec<Remark> {
+    let told = parameters.left().map(|name| {
+        Remark::warning(Code::ParameterIgnored, format!("{name} is not known and was ignored"))
+    });
+    told.collect()
 }
 
 #[derive(Serialize)]

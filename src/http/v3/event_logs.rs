@@ -4,8 +4,8 @@ use axum::{extract::State, response::Response};
 use http::{StatusCode, Uri};
 
 use super::{
-    codes::Code, envelope, envelope::Remark, parameters::Parameters, record::Record,
-    refusal::Refusal, segment::Segment, zone,
+    codes::Code, envelope, envelope::Remark, record::Record, refusal::Refusal, segment::Segment,
+    zone,
 };
 use crate::{
     domain::{
@@ -15,7 +15,7 @@ use crate::{
         log_filter::EventLogFilter,
         permission::Permission,
     },
-    http::{Facades, Presented},
+    http::{Facades, Presented, parameters::Parameters},
     service::event_logs::LogQuery,
 };
 
@@ -33,7 +33,7 @@ pub(super) async fn show(
     let mut faults = Faults::default();
     let group = parameters.one("consumerGroupId", "a UUID", &mut faults);
     faults.check()?;
-    let mut warnings = parameters.ignored();
+    let mut warnings = envelope::ignored(&parameters);
     let record = match group {
         None => {
             let (record, total) = logs.get(&scope, &event_id, "", false).await?;
@@ -93,7 +93,7 @@ async fn list(
     let scope = facades.scope(presented, Permission::EventLogsRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
-    let limit = parameters.limit(&mut faults);
+    let limit = parameters.count("limit", 1..=1_000, &mut faults);
     let page_token = parameters.text("pageToken", &mut faults).unwrap_or_default();
     let most = i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX);
     let query = LogQuery {
@@ -104,7 +104,7 @@ async fn list(
         ..LogQuery::default()
     };
     let page = facades.services.event_logs.list(&scope, query).await?;
-    let mut warnings = parameters.ignored();
+    let mut warnings = envelope::ignored(&parameters);
     if !page.next_page_token.is_empty() {
         let message = format!("there are more: pageToken={}", page.next_page_token);
         warnings.push(Remark::warning(Code::MoreRecords, message));

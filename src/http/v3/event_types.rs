@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use super::{
     envelope,
     object::{Object, is_null},
-    parameters::Parameters,
     refusal::Refusal,
     segment::Segment,
 };
@@ -22,7 +21,7 @@ use crate::{
         limits,
         permission::Permission,
     },
-    http::{Facades, Presented, body},
+    http::{Facades, Presented, body, parameters::Parameters},
     service::event_types::{CreateEventType, EventTypeQuery},
 };
 
@@ -76,7 +75,7 @@ pub(super) async fn list(
         }));
         query.page_token = page.next_page_token;
         if query.page_token.is_empty() {
-            return Ok(envelope::done(StatusCode::OK, all, parameters.ignored()));
+            return Ok(envelope::done(StatusCode::OK, all, envelope::ignored(&parameters)));
         }
     }
 }

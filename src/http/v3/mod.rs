@@ -8,7 +8,6 @@ mod event_logs;
 mod event_types;
 mod events;
 mod object;
-mod parameters;
 mod record;
 mod refusal;
 mod request_id;

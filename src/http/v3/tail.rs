@@ -20,9 +20,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{
-    parameters::Parameters, record::Record, refusal, refusal::Refusal, tail_query, time, zone,
-};
+use super::{record::Record, refusal, refusal::Refusal, tail_query, time, zone};
 use crate::{
     domain::{
         delivery::{Change, ChangeKind},
@@ -30,7 +28,7 @@ use crate::{
         permission::Permission,
         tail::{GapCause, Lag, TailBody, TailMessage},
     },
-    http::{Facades, Presented},
+    http::{Facades, Presented, parameters::Parameters},
     service::Services,
 };
 

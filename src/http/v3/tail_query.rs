@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::{parameters::Parameters, record::STATUSES, tail::HEARTBEAT};
+use super::{record::STATUSES, tail::HEARTBEAT};
 use crate::domain::{
     error::{Faults, Reason},
     log_filter::EventLogFilter,
     tail::{SlowConsumerPolicy, TailRequest, TailStart},
 };
+use crate::http::parameters::Parameters;
 
 /// Sent by browsers that connect again.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -10,7 +10,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     codes::Code, definition::Definition, envelope, envelope::Remark, object::Object,
-    parameters::Parameters, refusal::Refusal, segment::Segment, shown::Shown, zone,
+    refusal::Refusal, segment::Segment, shown::Shown, zone,
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
         permission::Permission,
         webhook::Webhook,
     },
-    http::{Facades, Presented, body},
+    http::{Facades, Presented, body, parameters::Parameters},
     service::{
         scope::Scope,
         webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
@@ -51,7 +51,7 @@ pub(super) async fn list(
     let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
-    let limit = parameters.limit(&mut faults);
+    let limit = parameters.count("limit", 1..=1_000, &mut faults);
     let mut query = WebhookQuery {
         page_size: limit.unwrap_or(i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX)),
         skip: parameters.one("offset", "a number from 0", &mut faults).unwrap_or_default(),
@@ -69,7 +69,7 @@ pub(super) async fn list(
         all.extend(page.webhooks.iter().map(|webhook| Shown::of(webhook, &zone)));
         query.page_token = page.next_page_token;
         if query.page_token.is_empty() || limit.is_some() {
-            return Ok(envelope::done(StatusCode::OK, all, parameters.ignored()));
+            return Ok(envelope::done(StatusCode::OK, all, envelope::ignored(&parameters)));
         }
     }
 }

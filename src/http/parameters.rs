@@ -1,10 +1,9 @@
 //! Query parameters, taken out one by one, so that all faults are told at once.
 
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use url::form_urlencoded;
 
-use super::{codes::Code, envelope::Remark};
 use crate::domain::{error::Faults, limits};
 
 /// The parameters of a request that nobody took out yet.
@@ -64,24 +63,20 @@ impl Parameters {
         value
     }
 
-    /// Takes out how many results are wanted: 1 to 1000.
-    pub(super) fn limit(&mut self, faults: &mut Faults) -> Option<i32> {
-        let most = limits::MAX_PAGE;
-        let wanted = format!("a number from 1 to {most}");
-        let limit: usize = self.one("limit", &wanted, faults)?;
-        let limit = Some(limit).filter(|limit| (1..=most).contains(limit));
-        if limit.is_none() {
-            faults.invalid("limit", format!("must be {wanted}"));
+    /// Takes out how many results are wanted, or left out: a number in this range.
+    pub(super) fn count(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i32>,
+        faults: &mut Faults,
+    ) -> Option<i32> {
+        let wanted = format!("a number from {} to {}", range.start(), range.end());
+        let count: i32 = self.one(name, &wanted, faults)?;
+        if !range.contains(&count) {
+            faults.invalid(name, format!("must be {wanted}"));
+            return None;
         }
-        limit.and_then(|limit| i32::try_from(limit).ok())
-    }
-
-    /// A warning for each parameter that nobody took out.
-    pub(super) fn ignored(&self) -> Vec<Remark> {
-        let told = self.left().map(|name| {
-            Remark::warning(Code::ParameterIgnored, format!("{name} is not known and was ignored"))
-        });
-        told.collect()
+        Some(count)
     }
 
     /// Names of the parameters that nobody took out; of many, the first ones.
@@ -105,7 +100,7 @@ mod tests {
         assert_eq!(parameters.texts("b"), ["x", "y"]);
         assert_eq!(parameters.one::<bool>("c", "true or false", &mut faults), None);
         assert_eq!(parameters.text("d", &mut faults), None);
-        assert_eq!(parameters.limit(&mut faults), None);
+        assert_eq!(parameters.count("limit", 1..=1_000, &mut faults), None);
         assert_eq!(parameters.one::<bool>("e", "true or false", &mut faults), Some(false));
         assert_eq!(parameters.text("f", &mut faults).as_deref(), Some("\u{fffd}+ z"));
         assert_eq!(parameters.left().collect::<Vec<_>>(), ["x"]);

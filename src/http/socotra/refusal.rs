@@ -1,0 +1,105 @@
+//! How Socotra's dialect refuses: a status and `{"error":"…"}`.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::{
+    domain::error::{Error, Faults},
+    http::{answer, body::BodyFault, status},
+};
+
+/// A refused request.
+pub(super) enum Refusal {
+    /// By the services, or for faults of the request.
+    Error(Error),
+    /// Its body cannot be read.
+    Body(BodyFault),
+    /// There is nothing at this path.
+    NotFound,
+    /// The path has no such method.
+    Method,
+}
+
+#[derive(Serialize)]
+struct Body {
+    error: String,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Faults> for Refusal {
+    fn from(faults: Faults) -> Self {
+        Self::Error(faults.into_error())
+    }
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        Self::Body(fault)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let retry_after = match &self {
+            Self::Error(error) => error.retry_after,
+            _ => None,
+        };
+        let (status, error) = match self {
+            Self::Error(error) => (status::of(error.reason), told(error)),
+            Self::Body(fault) => (fault.status(), fault.to_string()),
+            Self::NotFound => (StatusCode::NOT_FOUND, "nothing is here".to_owned()),
+            Self::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "the path has no such method".to_owned())
+            }
+        };
+        let mut response = answer::json(status, &Body { error });
+        answer::retry_after(&mut response, retry_after);
+        response
+    }
+}
+
+/// The faults in the dialect's own words, where there are any.
+fn told(error: Error) -> String {
+    if error.violations.is_empty() {
+        return error.message;
+    }
+    let faults = error.violations.iter();
+    let told: Vec<_> = faults.map(|v| format!("{} {}", member(&v.field), v.message)).collect();
+    match error.omitted_violations {
+        0 => told.join("; "),
+        more => format!("{}; and {more} more", told.join("; ")),
+    }
+}
+
+/// The dialect's names for fields of the domain; longer ones first.
+const MEMBERS: [(&str, &str); 13] = [
+    ("webhook.destination.http", "endpoint"),
+    ("webhook.event_names", "eventTypes"),
+    ("webhook.signing.secrets", "endpoint.secret"),
+    ("webhook.signing", "endpoint.hmacEnabled"),
+    ("webhook.retry_policy.retry_on", "failureHandling.triggers"),
+    ("webhook.retry_policy", "failureHandling.retryStrategy"),
+    ("webhook.failure_handling.alert_url", "failureHandling.alertEndpoint"),
+    ("webhook.failure_handling", "failureHandling"),
+    ("ingest_time.end_time", "endTimestamp"),
+    ("event_names", "eventTypes"),
+    ("event_name", "type"),
+    ("tenant_id", "tenantLocator"),
+    ("page_token", "pagingToken"),
+];
+
+/// The dialect's name for a field.
+fn member(field: &str) -> String {
+    for (domain, name) in MEMBERS {
+        if let Some(rest) = field.strip_prefix(domain) {
+            return format!("{name}{rest}");
+        }
+    }
+    field.strip_prefix("webhook.").unwrap_or(field).to_owned()
+}
