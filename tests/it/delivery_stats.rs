@@ -1,7 +1,6 @@
 //! GetDeliveryStats: what is counted, over which time, and what changes it.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
