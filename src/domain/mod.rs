@@ -35,6 +35,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod schema;
 pub mod secret;
+pub mod shard;
 pub mod signature;
 pub mod signing;
 pub mod state_change;

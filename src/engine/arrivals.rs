@@ -1,20 +1,81 @@
 //! What commits bring to the lanes: new deliveries, and those that were put back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     delivery::{Delivery, Outgoing},
     dispatcher::Dispatcher,
+    input::Input,
     lane::Lane,
 };
 use crate::{
-    domain::id::{EventKey, WebhookKey},
-    store::{Arrival, NewDelivery},
+    domain::id::{EventKey, Position, TenantKey, WebhookKey},
+    store::{Arrival, Commit},
 };
 
+/// Arrivals that one read brings.
+const PAGE: usize = 512;
+/// Pause after the database failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 impl Dispatcher {
-    /// Takes over what a commit brought, in the order of the journal.
-    pub(super) fn accept(&mut self, arrivals: &[Arrival]) {
+    /// Takes over what commits of this node brought.
+    pub(super) fn committed(&mut self, commits: Vec<Commit>) {
+        for commit in commits {
+            let tenant = commit.tenant;
+            let arrivals = self.sequence.committed(commit);
+            self.accept(arrivals);
+            self.catch_up(tenant);
+        }
+    }
+
+    /// Hears how far the journals go.
+    pub(super) fn heads(&mut self, heads: &[(TenantKey, Position)], first: bool) {
+        for (tenant, head) in heads.iter().copied() {
+            if first {
+                self.sequence.begin(tenant, head);
+            } else {
+                self.sequence.reached(tenant, head);
+                self.catch_up(tenant);
+            }
+        }
+    }
+
+    /// Hears of entries that another node has written.
+    pub(super) fn hinted(&mut self, tenant: TenantKey, first: Position, last: Position) {
+        let arrivals = self.sequence.hinted(tenant, first, last);
+        self.accept(arrivals);
+        self.catch_up(tenant);
+    }
+
+    /// Reads what is missing of a tenant's journal, where something is.
+    fn catch_up(&mut self, tenant: TenantKey) {
+        let Some(gap) = self.sequence.next_read(tenant) else { return };
+        let (store, inputs) = (self.store.clone(), self.inputs.clone());
+        let shards = self.ownership.shards();
+        self.tasks.spawn(async move {
+            loop {
+                let found = store.arrivals(tenant, gap.after, gap.to, &shards, PAGE).await;
+                let Ok((arrivals, to)) = found else {
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    continue;
+                };
+                let _ = inputs.send(Input::CaughtUp { tenant, arrivals, to });
+                return;
+            }
+        });
+    }
+
+    /// Takes over what was missing.
+    pub(super) fn caught_up(&mut self, tenant: TenantKey, arrivals: Vec<Arrival>, to: Position) {
+        self.accept(arrivals);
+        let next = self.sequence.read(tenant, to);
+        self.accept(next);
+        self.catch_up(tenant);
+    }
+
+    /// Tells lanes what came to wait in them, in the order of the journal.
+    fn accept(&mut self, arrivals: Vec<Arrival>) {
         let mut outgoing: Option<(EventKey, Arc<Outgoing>)> = None;
         for arrival in arrivals {
             let key = match arrival {
@@ -25,11 +86,18 @@ impl Dispatcher {
                         _ => Outgoing::new(Arc::clone(&new.event)),
                     };
                     outgoing = Some((new.event_key, Arc::clone(&shared)));
-                    self.accept_new(new, shared)
+                    self.accept_new(new.target.webhook_key, Delivery::accepted(&new, shared))
+                }
+                Arrival::Read { webhook_key, delivery } => {
+                    self.accept_new(webhook_key, Delivery::loaded(delivery))
                 }
                 Arrival::Stored { webhook_key, position, order } => {
-                    self.lane(*webhook_key).leave(*position, *order);
-                    *webhook_key
+                    self.lane(webhook_key).leave(position, order);
+                    webhook_key
+                }
+                Arrival::Due { webhook_key, time, order, .. } => {
+                    self.lane(webhook_key).becomes_due(time, order);
+                    webhook_key
                 }
             };
             let stopped =
@@ -43,11 +111,14 @@ impl Dispatcher {
         }
     }
 
-    fn accept_new(&mut self, new: &NewDelivery, outgoing: Arc<Outgoing>) -> WebhookKey {
-        let key = new.target.webhook_key;
-        let room = self.room(key);
-        self.bytes += self.lane(key).accept(Delivery::accepted(new, outgoing), room);
-        self.note_sla(key, new.target.sla_due_time);
+    fn accept_new(&mut self, key: WebhookKey, delivery: Delivery) -> WebhookKey {
+        if !self.ownership.owns(key) {
+            self.lane(key).leave(delivery.position, delivery.order);
+            return key;
+        }
+        let (room, sla_due_time) = (self.room(key), delivery.sla_due_time);
+        self.bytes += self.lane(key).accept(delivery, room);
+        self.note_sla(key, sla_due_time);
         key
     }
 }

@@ -14,75 +14,39 @@ use super::{
     Limits, Parts,
     clock::Clock,
     delivery::Delivery,
+    input::Input,
     lane::Lane,
     lane_config::LaneConfig,
-    loader::Loaded,
-    ping::{AskedPing, Pings},
-    recorder::{self, Outcome, Recorded},
+    ownership::Ownership,
+    ping::Pings,
+    recorder::{self, Outcome},
     room::Room,
     rotation::Rotation,
+    sequence::Sequence,
     settle,
     tasks::Tasks,
     turns::Turns,
-    worker::{Finished, Job, Shared, Worker},
+    worker::{Job, Shared, Worker},
 };
 use crate::{
     domain::{
-        actor::Actor,
-        error::Result,
-        id::{EventKey, TenantId, TenantKey, WebhookKey},
+        id::{TenantId, TenantKey, WebhookKey},
         time::Timestamp,
         webhook::Webhook,
     },
-    store::{Arrival, Breached, Requeued, Store},
+    store::{Commit, Store},
 };
 
 /// Messages handled before the dispatcher looks at what can be done.
 const MESSAGES: usize = 512;
 
-/// What the dispatcher hears.
-pub(super) enum Input {
-    Configured {
-        tenant: TenantId,
-        webhook: Arc<Webhook>,
-    },
-    Finished(Finished),
-    Recorded(Vec<Recorded>),
-    Loaded(Loaded),
-    Retry {
-        lane: WebhookKey,
-        event: EventKey,
-        by: Actor,
-        reply: oneshot::Sender<Result<Requeued>>,
-    },
-    /// A change by hand is done; nothing was changed where that failed.
-    Requeued {
-        lane: WebhookKey,
-        event: EventKey,
-        requeued: Option<Requeued>,
-    },
-    Diverted {
-        lane: WebhookKey,
-        result: Result<usize>,
-    },
-    Ping(AskedPing),
-    PingEnded {
-        lane: Option<WebhookKey>,
-    },
-    SlaChecked {
-        lane: WebhookKey,
-        result: Result<Breached>,
-    },
-    Drain {
-        reply: oneshot::Sender<()>,
-    },
-}
-
 /// See the module.
 pub(super) struct Dispatcher {
     pub(super) store: Store,
     pub(super) tasks: Tasks,
-    accepted: mpsc::Receiver<Vec<Arrival>>,
+    commits: mpsc::Receiver<Vec<Commit>>,
+    pub(super) sequence: Sequence,
+    pub(super) ownership: Ownership,
     pub(super) shared: Shared,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
@@ -107,12 +71,19 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(parts: Parts, tasks: Tasks, inputs: mpsc::UnboundedSender<Input>) -> Self {
+    pub(super) fn new(
+        parts: Parts,
+        tasks: Tasks,
+        inputs: mpsc::UnboundedSender<Input>,
+        ownership: Ownership,
+    ) -> Self {
         let clock = parts.clock;
         Self {
             store: parts.store,
             tasks: tasks.clone(),
-            accepted: parts.accepted,
+            commits: parts.commits,
+            sequence: Sequence::default(),
+            ownership,
             shared: Shared {
                 tasks,
                 sender: parts.sender,
@@ -151,6 +122,13 @@ impl Dispatcher {
                     clock.sleep_until(alarm).await;
                 }
             };
+            let until = self.ownership.until();
+            let lease = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 _ = queue.recv_many(&mut messages, MESSAGES) => {
@@ -158,14 +136,16 @@ impl Dispatcher {
                         self.handle(message);
                     }
                 }
-                Some(deliveries) = self.accepted.recv() => {
-                    self.accept(&deliveries);
-                    while let Ok(deliveries) = self.accepted.try_recv() {
-                        self.accept(&deliveries);
+                Some(commits) = self.commits.recv() => {
+                    self.committed(commits);
+                    while let Ok(commits) = self.commits.try_recv() {
+                        self.committed(commits);
                     }
                 }
                 () = wait => {}
+                () = lease => {}
             }
+            self.check_lease();
             // Under load the messages never end; the time goes on all the same.
             self.alarm(clock.now());
             self.act();
@@ -186,6 +166,11 @@ impl Dispatcher {
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Retry { lane, event, by, reply } => self.retry(lane, event, by, reply),
             Input::Requeued { lane, event, requeued } => self.requeued(lane, event, requeued),
+            Input::Heads { heads, first } => self.heads(&heads, first),
+            Input::Hinted { tenant, first, last } => self.hinted(tenant, first, last),
+            Input::CaughtUp { tenant, arrivals, to } => self.caught_up(tenant, arrivals, to),
+            Input::Leased { lease, until } => self.leased(&lease, until),
+            Input::GiveUp(shards) => self.give_up(&shards),
             Input::Diverted { lane, result } => self.diverted(lane, result),
             Input::Ping(asked) => self.ping(asked),
             Input::PingEnded { lane } => self.ping_ended(lane),
@@ -195,7 +180,8 @@ impl Dispatcher {
     }
 
     pub(super) fn lane(&mut self, key: WebhookKey) -> &mut Lane {
-        self.lanes.entry(key).or_insert_with(Lane::unread)
+        let owned = self.ownership.owns(key);
+        self.lanes.entry(key).or_insert_with(|| Lane::unread(owned))
     }
 
     fn configure(&mut self, tenant: TenantId, webhook: Arc<Webhook>) {
@@ -276,6 +262,7 @@ impl Dispatcher {
     }
 
     fn act(&mut self) {
+        self.check_quiet();
         if self.draining.is_none() {
             self.start_pings();
             self.run_lanes();
@@ -287,6 +274,7 @@ impl Dispatcher {
                 &self.tasks,
                 self.store.clone(),
                 std::mem::take(&mut self.outcomes),
+                self.ownership.tenure.clone(),
                 self.inputs.clone(),
             );
         }
@@ -321,7 +309,8 @@ impl Dispatcher {
             return;
         };
         let mut worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
-        let mut job = Job { lane, delivery, number, worker: worker.clone() };
+        let tenure = self.ownership.tenure.clone();
+        let mut job = Job { lane, delivery, number, tenure, worker: worker.clone() };
         // A worker that has gone meanwhile gives the job back.
         while let Err(refused) = worker.give(job) {
             worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));

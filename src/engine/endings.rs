@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    dispatcher::Dispatcher, recorder::Recorded, settle, suspension::Judged, worker::Finished,
+    dispatcher::Dispatcher,
+    recorder::{Fate, Recorded},
+    settle,
+    suspension::Judged,
+    worker::Finished,
 };
 use crate::domain::{
     delivery::{Attempt, AttemptOutcome},
@@ -19,7 +23,13 @@ impl Dispatcher {
     /// Takes over an attempt that has ended: decides what becomes of its delivery and
     /// its webhook.
     pub(super) fn finish(&mut self, finished: Finished) {
-        let Finished { lane: key, delivery, attempted, worker } = finished;
+        let Finished { lane: key, delivery, attempted, tenure, worker } = finished;
+        let Some(attempted) = attempted.filter(|_| !tenure.is_over()) else {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.idle_workers.push(worker);
+            }
+            return self.abandoned(key, &Recorded::cut_off(key, &delivery));
+        };
         let (now, chance) = (self.clock.now(), rand::random::<f64>());
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.idle_workers.push(worker);
@@ -50,10 +60,15 @@ impl Dispatcher {
     pub(super) fn recorded(&mut self, recorded: Vec<Recorded>) {
         self.recording = false;
         let mut touched = Vec::with_capacity(recorded.len());
-        for Recorded { lane: key, event, order, bytes, due, refused } in recorded {
+        for outcome in recorded {
+            let Recorded { lane: key, event, order, bytes, due, fate } = outcome;
+            if fate == Fate::Abandoned {
+                self.abandoned(key, &outcome);
+                continue;
+            }
             self.turns.ended(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            let again = refused.then(|| self.clock.now().plus(AFTER_REFUSAL));
+            let again = (fate == Fate::Refused).then(|| self.clock.now().plus(AFTER_REFUSAL));
             let freed = bytes + lane.release(event, bytes, order, again.or(due));
             self.bytes = self.bytes.saturating_sub(freed);
             if let Some(at) = again {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
-use super::dispatcher::{Dispatcher, Input};
+use super::{dispatcher::Dispatcher, input::Input};
 use crate::{
     domain::{
         actor::Actor,
@@ -26,7 +26,7 @@ impl Dispatcher {
     /// called whenever something may have come to wait there: a batch passes over
     /// what is busy.
     pub(super) fn divert(&mut self, key: WebhookKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.owned) else { return };
         let Some(config) = lane.config.as_ref().filter(|config| !config.webhook.takes_events())
         else {
             return;
@@ -38,11 +38,12 @@ impl Dispatcher {
         (lane.diverting, lane.divert_again) = (true, false);
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
         let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.clock.now());
+        let node = self.ownership.tenure.node;
         let background = Arc::clone(&self.background);
         self.tasks.spawn(async move {
             let result = {
                 let _turn = background.acquire().await;
-                store.divert_waiting(tenant, key, &busy, now, BATCH).await
+                store.divert_waiting(node, tenant, key, &busy, now, BATCH).await
             };
             tokio::time::sleep(if result.is_ok() { PACE } else { AFTER_ERROR }).await;
             let _ = inputs.send(Input::Diverted { lane: key, result });
@@ -61,7 +62,8 @@ impl Dispatcher {
         }
     }
 
-    /// Puts a delivery back by hand, unless an attempt of it is running.
+    /// Puts a delivery back by hand, unless an attempt of it is running here. Another
+    /// node hears of it by the journal; one that is attempting it has done what is asked.
     pub(super) fn retry(
         &mut self,
         key: WebhookKey,
@@ -76,7 +78,8 @@ impl Dispatcher {
         let Some((tenant, lane)) = known else {
             return refuse(reply, Error::overloaded("the lanes are still being taken up"));
         };
-        match lane.hold(event) {
+        let held = if lane.owned { lane.hold(event) } else { Some(0) };
+        match held {
             None => {
                 let message = "an attempt of this delivery is running";
                 refuse(reply, Error::new(Reason::WebhookStateConflict, message));
@@ -104,6 +107,9 @@ impl Dispatcher {
     ) {
         let now = self.clock.now();
         let order = requeued.as_ref().and_then(|requeued| requeued.order);
+        if !self.ownership.owns(key) {
+            return;
+        }
         self.lane(key).unhold(event, order, now);
         if requeued.is_none() {
             // Whether it stands in an order is not known: the lane starts over.

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 
 use super::{
     delivery::Delivery,
-    dispatcher::{Dispatcher, Input},
+    dispatcher::Dispatcher,
+    input::Input,
     lane::{Lane, LoadStart},
     room::Room,
     tasks::Tasks,

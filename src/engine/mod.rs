@@ -14,12 +14,16 @@ mod delivery;
 mod dispatcher;
 mod endings;
 mod expander;
+mod follower;
 mod housekeeping;
+mod input;
 mod jobs;
+mod keeper;
 mod lane;
 mod lane_config;
 mod loader;
 mod mails;
+mod ownership;
 mod pace;
 mod ping;
 mod pruner;
@@ -27,6 +31,7 @@ mod recorder;
 mod resealer;
 mod room;
 mod rotation;
+mod sequence;
 mod settle;
 mod sla;
 mod suspension;
@@ -39,14 +44,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
-    alerts::Alerts,
-    dispatcher::{Dispatcher, Input},
-    expander::Expander,
-    mails::Mails,
-    ping::AskedPing,
-    tasks::Tasks,
+    alerts::Alerts, dispatcher::Dispatcher, expander::Expander, input::Input, keeper::Keeper,
+    mails::Mails, ownership::Ownership, ping::AskedPing, tasks::Tasks,
 };
-pub use self::{clock::Clock, jobs::JobRunner, ping::Ping, pruner::Pruner, resealer::Resealer};
+pub use self::{
+    clock::Clock, follower::Follower, jobs::JobRunner, ping::Ping, pruner::Pruner,
+    resealer::Resealer,
+};
 use crate::{
     domain::{
         actor::Actor,
@@ -56,7 +60,7 @@ use crate::{
         webhook::Webhook,
     },
     sender::{HttpSender, Mailer},
-    store::{Arrival, Requeued, Store},
+    store::{Commit, Requeued, Store},
 };
 
 /// Bounds of the engine's memory and work.
@@ -90,8 +94,8 @@ impl Default for Limits {
 pub struct Parts {
     /// The database.
     pub store: Store,
-    /// Deliveries of each commit, in the order of the journal.
-    pub accepted: mpsc::Receiver<Vec<Arrival>>,
+    /// What each commit of this process brings, in their order.
+    pub commits: mpsc::Receiver<Vec<Commit>>,
     /// Outgoing HTTP.
     pub sender: Arc<HttpSender>,
     /// Outgoing mail, where a server is configured.
@@ -110,6 +114,7 @@ pub struct Engine {
     inputs: mpsc::UnboundedSender<Input>,
     tasks: Tasks,
     job_made: Arc<Notify>,
+    nodes_changed: Arc<Notify>,
 }
 
 impl Engine {
@@ -121,9 +126,21 @@ impl Engine {
         tasks.spawn(Mails::new(store.clone(), parts.mailer.take(), Arc::clone(&clock)).run());
         tasks.spawn(Alerts::new(store, Arc::clone(&parts.sender), clock).run());
         tasks.spawn(Expander { store: parts.store.clone() }.run());
-        let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone());
+        let (quiet, given_up) = mpsc::unbounded_channel();
+        let nodes_changed = Arc::<Notify>::default();
+        tasks.spawn(
+            Keeper {
+                store: parts.store.clone(),
+                inputs: inputs.clone(),
+                given_up,
+                news: Arc::clone(&nodes_changed),
+            }
+            .run(),
+        );
+        let ownership = Ownership::new(quiet);
+        let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone(), ownership);
         tasks.spawn(dispatcher.run(queue));
-        Self { inputs, tasks, job_made: Arc::default() }
+        Self { inputs, tasks, job_made: Arc::default(), nodes_changed }
     }
 
     /// Tells the lane of a webhook how the webhook is now: made, changed, suspended,

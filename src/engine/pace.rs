@@ -105,6 +105,12 @@ impl Pace {
         self.probing
     }
 
+    /// The lane begins anew: nothing is known of the destination.
+    pub(super) fn begin(&mut self) {
+        let Self { limit, distance, next_start, .. } = *self;
+        *self = Self { limit, distance, next_start, ..Self::default() };
+    }
+
     /// The suspension is over: attempts begin with one at a time, failures are
     /// counted anew, and a pause that was asked for is over as well.
     pub(super) fn resume(&mut self) {

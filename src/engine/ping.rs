@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::{
     attempt::attempt,
     delivery::{Delivery, Outgoing},
-    dispatcher::{Dispatcher, Input},
+    dispatcher::Dispatcher,
+    input::Input,
     lane_config::LaneConfig,
 };
 use crate::{

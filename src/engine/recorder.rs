@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{dispatcher::Input, tasks::Tasks};
+use super::{delivery::Delivery, input::Input, ownership::Tenure, tasks::Tasks};
 use crate::{
     domain::{
         error::Reason,
@@ -31,8 +31,18 @@ pub(super) struct Recorded {
     pub(super) bytes: usize,
     /// When it is to be attempted again.
     pub(super) due: Option<Timestamp>,
-    /// Whether the database would not take it: the delivery is as it was.
-    pub(super) refused: bool,
+    pub(super) fate: Fate,
+}
+
+/// What became of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is in the database.
+    Recorded,
+    /// The database would not take it: the delivery is as it was.
+    Refused,
+    /// The lease was over before: others decide about the delivery.
+    Abandoned,
 }
 
 /// An outcome to be recorded.
@@ -42,31 +52,32 @@ pub(super) struct Outcome {
     pub(super) bytes: usize,
 }
 
-/// Starts to record a batch; the answer comes as a message. It does not give up
-/// while the database is away.
+/// Starts to record a batch; the answer comes as a message. It does not give up while the
+/// database is away, only when the lease ends.
 pub(super) fn start(
     tasks: &Tasks,
     store: Store,
     batch: Vec<Outcome>,
+    tenure: Tenure,
     answer: mpsc::UnboundedSender<Input>,
 ) {
     tasks.spawn(async move {
-        let recorded = record(&store, batch).await;
+        let recorded = record(&store, batch, &tenure).await;
         fail::fail_point!("after-record", |_| std::process::abort());
         let _ = answer.send(Input::Recorded(recorded));
     });
 }
 
-async fn record(store: &Store, batch: Vec<Outcome>) -> Vec<Recorded> {
+async fn record(store: &Store, batch: Vec<Outcome>, tenure: &Tenure) -> Vec<Recorded> {
     let mut recorded = Vec::with_capacity(batch.len());
     let mut waiting = vec![batch];
     while let Some(mut batch) = waiting.pop() {
         let mut wait = FIRST_WAIT;
         loop {
             let settlements = batch.iter().map(|outcome| outcome.settlement.clone()).collect();
-            match store.record(settlements).await {
+            match store.record(tenure.node, settlements).await {
                 Ok(()) => {
-                    recorded.extend(batch.iter().map(|outcome| outcome.done(false)));
+                    recorded.extend(batch.iter().map(|outcome| outcome.done(Fate::Recorded)));
                     break;
                 }
                 Err(error) if error.reason == Reason::Internal && batch.len() > 1 => {
@@ -75,12 +86,18 @@ async fn record(store: &Store, batch: Vec<Outcome>) -> Vec<Recorded> {
                 }
                 Err(error) if error.reason == Reason::Internal => {
                     tracing::error!(%error, "an outcome cannot be recorded; the attempt will be made again");
-                    recorded.extend(batch.iter().map(|outcome| outcome.done(true)));
+                    recorded.extend(batch.iter().map(|outcome| outcome.done(Fate::Refused)));
                     break;
                 }
                 Err(_) => {
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+                        () = tenure.ended() => {
+                            let given_up = batch.iter().map(|it| it.done(Fate::Abandoned));
+                            recorded.extend(given_up);
+                            break;
+                        }
+                    }
                 }
             }
         }
@@ -89,14 +106,29 @@ async fn record(store: &Store, batch: Vec<Outcome>) -> Vec<Recorded> {
 }
 
 impl Outcome {
-    fn done(&self, refused: bool) -> Recorded {
+    /// What the dispatcher is told of it.
+    pub(super) fn done(&self, fate: Fate) -> Recorded {
         Recorded {
             lane: self.settlement.webhook_key,
             event: self.settlement.event_key,
             order: self.order,
             bytes: self.bytes,
             due: self.settlement.state.due_time,
-            refused,
+            fate,
+        }
+    }
+}
+
+impl Recorded {
+    /// Of an attempt that was cut off.
+    pub(super) fn cut_off(lane: WebhookKey, delivery: &Delivery) -> Self {
+        Self {
+            lane,
+            event: delivery.event_key,
+            order: delivery.order,
+            bytes: delivery.bytes(),
+            due: None,
+            fate: Fate::Abandoned,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::dispatcher::{Dispatcher, Input};
+use super::{dispatcher::Dispatcher, input::Input};
 use crate::{
     domain::{
         error::Result,
@@ -29,6 +29,12 @@ pub(super) struct SlaWatch {
     cursor: Position,
 }
 
+impl SlaWatch {
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+}
+
 impl Dispatcher {
     /// Notes that a delivery of the lane has to be made by `due`.
     pub(super) fn note_sla(&mut self, key: WebhookKey, due: Option<Timestamp>) {
@@ -42,7 +48,7 @@ impl Dispatcher {
 
     pub(super) fn check_sla_if_due(&mut self, key: WebhookKey, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let due = lane.sla.next.is_some_and(|next| next <= now);
+        let due = lane.owned && lane.sla.next.is_some_and(|next| next <= now);
         let Some(tenant) = lane.config.as_ref().map(|config| config.webhook.tenant_key) else {
             return;
         };
@@ -52,10 +58,10 @@ impl Dispatcher {
         lane.sla.running = true;
         lane.sla.next = None;
         let (store, inputs, cursor) = (self.store.clone(), self.inputs.clone(), lane.sla.cursor);
-        let background = Arc::clone(&self.background);
+        let (background, node) = (Arc::clone(&self.background), self.ownership.tenure.node);
         self.tasks.spawn(async move {
             let _turn = background.acquire().await;
-            let result = store.breach(tenant, key, cursor, now, BATCH).await;
+            let result = store.breach(node, tenant, key, cursor, now, BATCH).await;
             let _ = inputs.send(Input::SlaChecked { lane: key, result });
         });
     }

@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    clock::Clock,
-    dispatcher::{Dispatcher, Input},
-};
+use super::{clock::Clock, dispatcher::Dispatcher, input::Input};
 use crate::{
     domain::{
         actor::Actor,
@@ -95,7 +92,7 @@ impl Dispatcher {
     /// When the time of a suspension is over: one that an operator made ends; one that
     /// failures made lets a probe through.
     pub(super) fn resume_if_due(&mut self, key: WebhookKey, now: Timestamp) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.owned) else { return };
         let Some(config) = &lane.config else { return };
         let Some(suspension) = &config.webhook.suspension else { return };
         if suspension.resume_time.is_none_or(|due| due > now) {

@@ -8,8 +8,9 @@ use super::{
     attempt::{Attempted, attempt},
     clock::Clock,
     delivery::Delivery,
-    dispatcher::Input,
+    input::Input,
     lane_config::LaneConfig,
+    ownership::Tenure,
     tasks::Tasks,
 };
 use crate::{
@@ -26,15 +27,18 @@ pub(super) struct Job {
     pub(super) lane: Arc<LaneConfig>,
     pub(super) delivery: Delivery,
     pub(super) number: u32,
+    /// The attempt is cut off when it ends.
+    pub(super) tenure: Tenure,
     /// The way back to this worker, for its next job.
     pub(super) worker: Worker,
 }
 
-/// One attempt that was made.
+/// One attempt that was made, or cut off.
 pub(super) struct Finished {
     pub(super) lane: WebhookKey,
     pub(super) delivery: Delivery,
-    pub(super) attempted: Attempted,
+    pub(super) attempted: Option<Attempted>,
+    pub(super) tenure: Tenure,
     pub(super) worker: Worker,
 }
 
@@ -90,15 +94,24 @@ async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
                 continue;
             }
         };
-        let Some(Job { lane, delivery, number, worker }) = job else { return };
+        let Some(Job { lane, delivery, number, tenure, worker }) = job else { return };
         worked = true;
         fail::fail_point!("before-attempt", |_| std::process::abort());
-        let attempted = attempt(&mut connection, &lane, &delivery, number, &*shared.clock).await;
+        let attempted = tokio::select! {
+            biased;
+            () = tenure.ended(), if tenure.is_bounded() => None,
+            attempted = attempt(&mut connection, &lane, &delivery, number, &*shared.clock) => {
+                Some(attempted)
+            }
+        };
+        if attempted.is_none() {
+            connection = Connection::new(Arc::clone(&shared.sender));
+        }
         fail::fail_point!("after-attempt", |_| std::process::abort());
         let lane = lane.webhook.key;
         if shared
             .finished
-            .send(Input::Finished(Finished { lane, delivery, attempted, worker }))
+            .send(Input::Finished(Finished { lane, delivery, attempted, tenure, worker }))
             .is_err()
         {
             return;

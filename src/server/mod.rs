@@ -19,11 +19,8 @@ use tonic_health::ServingStatus;
 pub use self::clock::SystemClock;
 use self::{config::Config, origin::Origin};
 use crate::{
-    domain::{
-        address::AddressGuard,
-        id::{TenantId, WebhookKey},
-    },
-    engine::{self, Clock, Engine, JobRunner, Pruner, Resealer},
+    domain::{address::AddressGuard, id::TenantId},
+    engine::{self, Clock, Engine, Follower, JobRunner, Pruner, Resealer},
     grpc, http,
     sender::{Addresses, HttpSender, Mailer, Resolver, SystemResolver},
     service::{
@@ -36,8 +33,6 @@ use crate::{
 
 /// The tenant of callers that name none, with `--dev`.
 pub const HOME_TENANT: &str = "default";
-/// Webhooks read at a time at the start.
-const WEBHOOK_PAGE: usize = 500;
 
 /// A server that is bound but does not serve yet.
 pub struct Server {
@@ -45,6 +40,7 @@ pub struct Server {
     address: SocketAddr,
     services: Services,
     engine: Engine,
+    follower: Follower,
     store: Store,
     clock: Arc<dyn Clock>,
     draining: CancellationToken,
@@ -74,7 +70,7 @@ impl Server {
         let listener = listen::bind(&config).await?;
         let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
         let database = config.database.parse().map_err(|e| format!("database {e}"))?;
-        let (store, accepted) = Store::open(&database, config.secret_keys()?).await?;
+        let (store, commits) = Store::open(&database, config.secret_keys()?).await?;
         let guard = AddressGuard { local: config.dev, allowed: config.allow_destination.clone() };
         let addresses = Addresses::new(guard, resolver);
         let sender = HttpSender::new(addresses).map_err(|e| format!("cannot set up TLS: {e}"))?;
@@ -88,13 +84,15 @@ impl Server {
         let mail = mailer.is_some();
         let engine = Engine::start(engine::Parts {
             store: store.clone(),
-            accepted,
+            commits,
             sender: Arc::clone(&sender),
             mailer,
             clock: Arc::clone(&clock),
             limits: engine::Limits { attempts: config.max_attempts, ..engine::Limits::default() },
             default_timeout: config.attempt_timeout,
         });
+        let follower = Follower::begin(store.clone(), engine.clone()).await;
+        let follower = follower.map_err(|e| format!("cannot read the tenants: {e}"))?;
         let draining = CancellationToken::new();
         let limits = service::Limits {
             tails: config.max_tails,
@@ -121,7 +119,9 @@ impl Server {
             &limits,
             draining.clone(),
         );
-        Ok(Self { listener, address, services, engine, store, clock, draining, config })
+        let server =
+            Self { listener, address, services, engine, follower, store, clock, draining, config };
+        Ok(server)
     }
 
     /// Where it listens.
@@ -136,9 +136,10 @@ impl Server {
     ///
     /// In words for an operator.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let Self { listener, address, services, engine, store, clock, draining, config } = self;
+        let Self { listener, address, services, engine, follower, store, clock, draining, config } =
+            self;
         tracing::info!(%address, database = config.database, dev = config.dev, "serving");
-        let lanes = tokio::spawn(take_up_lanes(store.clone(), engine.clone()));
+        let follower = tokio::spawn(follower.run());
         let resealer = tokio::spawn(Resealer::new(store.clone()).run());
         let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));
         let jobs = tokio::spawn(jobs.run());
@@ -170,7 +171,7 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        for background in [lanes, jobs, pruner, resealer] {
+        for background in [follower, jobs, pruner, resealer] {
             background.abort();
             let _ = background.await;
         }
@@ -192,28 +193,4 @@ fn mailer(config: &Config) -> Result<Option<Mailer>, String> {
 
 fn home_tenant() -> Result<TenantId, String> {
     HOME_TENANT.parse().map_err(|fault| format!("tenant {HOME_TENANT} {fault}"))
-}
-
-/// Tells the engine of all webhooks; each lane then takes up what waits for it.
-async fn take_up_lanes(store: Store, engine: Engine) {
-    let mut after = WebhookKey(0);
-    loop {
-        let page = async {
-            let tenants = store.tenants().await?;
-            Ok((tenants, store.webhooks_after(after, WEBHOOK_PAGE).await?))
-        };
-        let page: crate::domain::error::Result<_> = page.await;
-        let Ok((tenants, webhooks)) = page else {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            continue;
-        };
-        let (webhooks, last) = webhooks;
-        let Some(last) = last else { return };
-        after = last;
-        for webhook in webhooks {
-            if let Some((_, tenant)) = tenants.iter().find(|(key, _)| *key == webhook.tenant_key) {
-                engine.configure(tenant.clone(), Arc::new(webhook));
-            }
-        }
-    }
 }

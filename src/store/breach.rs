@@ -1,6 +1,6 @@
 //! SLAs that are broken while a delivery still waits.
 
-use super::{Store, failure::Failure, rows::Row, writer::Entry};
+use super::{NodeKey, Store, failure::Failure, rows::Row, writer::Entry};
 use crate::domain::{
     delivery::ChangeKind,
     error::Result,
@@ -27,20 +27,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `STORE_UNAVAILABLE`.
+    /// `STORE_UNAVAILABLE`, also where the node has lost its lease.
     pub async fn breach(
         &self,
+        node: NodeKey,
         tenant: TenantKey,
         webhook: WebhookKey,
         cursor: Position,
         now: Timestamp,
         limit: usize,
     ) -> Result<Breached> {
-        Ok(self.mark_breaches(tenant, webhook, cursor, now, limit).await?)
+        Ok(self.mark_breaches(node, tenant, webhook, cursor, now, limit).await?)
     }
 
     async fn mark_breaches(
         &self,
+        node: NodeKey,
         tenant: TenantKey,
         webhook: WebhookKey,
         mut cursor: Position,
@@ -48,6 +50,7 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<Breached, Failure> {
         let mut tx = self.begin().await?;
+        tx.fence(node).await?;
         let running = "sla_due_time IS NOT NULL AND sla_breach_time IS NULL";
         let waiting = format!(
             "SELECT * FROM deliveries WHERE webhook_key = $1 AND status = 1 AND due_time IS NULL

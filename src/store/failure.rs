@@ -14,6 +14,8 @@ pub(super) enum Failure {
     Data(DbErr),
     /// The request does not fit what is stored; the caller is told so.
     Refused(Error),
+    /// The node has lost its lease: others decide about its lanes.
+    Fenced,
 }
 
 impl From<DbErr> for Failure {
@@ -37,6 +39,10 @@ impl From<Failure> for Error {
             }
             Failure::Data(error) => Self::new(Reason::Internal, error.to_string()),
             Failure::Refused(error) => error,
+            Failure::Fenced => {
+                tracing::warn!("the lease is lost: nothing is recorded under it");
+                Self::store_unavailable()
+            }
         }
     }
 }

@@ -151,7 +151,7 @@ impl Store {
                     replayed.then_some(now.micros()).into(),
                 ]);
                 if replayed {
-                    tx.put_back(entry.webhook_key, Position(position), order);
+                    tx.put_back(job.tenant, entry.webhook_key, Position(position), order);
                 }
             }
             UPDATE_DELIVERIES.run(tx.sql(), values).await?;

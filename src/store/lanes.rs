@@ -5,13 +5,14 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use sea_orm::{DbErr, Statement, StreamTrait, Value};
 
-use super::{Store, failure::Failure, rows::Row};
+use super::{Arrival, Store, failure::Failure, rows::Row};
 use crate::domain::{
-    delivery::DeliveryState,
+    delivery::{ChangeKind, DeliveryState},
     error::Result,
     event::Event,
-    id::{EventKey, Position, WebhookKey},
+    id::{EventKey, Position, TenantKey, WebhookKey},
     order::OrderKey,
+    shard::{Shard, Shards},
     time::Timestamp,
 };
 
@@ -84,6 +85,44 @@ impl Store {
             )
         };
         Ok(self.backlog(sql, vec![lane.0.into(), after.0.into()], limit, bytes).await?)
+    }
+
+    /// What came to wait in lanes of these shards by a part of a tenant's journal, and
+    /// still does: at most `limit`, in order; and up to where these are all.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn arrivals(
+        &self,
+        tenant: TenantKey,
+        after: Position,
+        to: Position,
+        shards: &Shards,
+        limit: usize,
+    ) -> Result<(Vec<Arrival>, Position)> {
+        let sql = format!(
+            "SELECT j.position AS at, d.webhook_key, {COLUMNS} FROM journal j
+             JOIN deliveries d ON d.event_key = j.event_key AND d.webhook_key = j.webhook_key
+             JOIN events e ON e.event_key = j.event_key
+             WHERE j.tenant_key = $1 AND j.position > $2 AND j.position <= $3 AND j.kind IN ({}, {})
+             AND (d.position = j.position OR d.due_time IS NOT NULL) AND d.end_time IS NULL
+             ORDER BY j.position LIMIT {limit}",
+            ChangeKind::Accepted.number(),
+            ChangeKind::Requeued.number(),
+        );
+        let rows = self.query(&sql, [tenant.0.into(), after.0.into(), to.0.into()]).await?;
+        let (mut arrivals, mut last) = (Vec::new(), to);
+        for row in rows.iter().map(Row) {
+            let (at, arrival) = arrival(&row).map_err(Failure::from)?;
+            if rows.len() == limit {
+                last = at;
+            }
+            if shards.contains(Shard::of(arrival.webhook_key())) {
+                arrivals.push(arrival);
+            }
+        }
+        Ok((arrivals, last))
     }
 
     /// What is left of an order key, in order.
@@ -191,6 +230,17 @@ impl Store {
         let complete = deliveries.len() < limit;
         Ok(LaneBacklog { deliveries, complete })
     }
+}
+
+/// An entry of the journal that brought something to a lane, with its place.
+fn arrival(row: &Row<'_>) -> std::result::Result<(Position, Arrival), DbErr> {
+    let (at, webhook_key) = (Position(row.get("at")?), WebhookKey(row.get("webhook_key")?));
+    let delivery = read(row)?;
+    let arrival = match delivery.state.due_time {
+        Some(time) => Arrival::Due { webhook_key, position: at, time, order: delivery.order },
+        None => Arrival::Read { webhook_key, delivery },
+    };
+    Ok((at, arrival))
 }
 
 fn read(row: &Row<'_>) -> std::result::Result<StoredDelivery, DbErr> {

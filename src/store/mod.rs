@@ -6,6 +6,7 @@ mod announcements;
 mod api_keys;
 mod breach;
 mod bulk;
+mod cluster;
 mod config;
 mod connect;
 mod diverted;
@@ -14,6 +15,7 @@ mod events;
 mod expansions;
 mod failure;
 mod heads;
+mod hints;
 mod idempotency;
 mod job_batch;
 mod jobs;
@@ -43,10 +45,12 @@ use tokio::sync::mpsc;
 pub use self::{
     api_keys::ApiKeyCursor,
     breach::Breached,
+    cluster::{Lease, NodeKey},
     config::ConfigChanges,
     connect::DatabaseUrl,
     diverted::DivertedScan,
     events::{EventCursor, EventScan, EventTarget},
+    hints::{Hint, Hints},
     idempotency::{Answered, Key as IdempotencyKey},
     job_batch::Advanced,
     jobs::{NewJob, RunningJob},
@@ -58,9 +62,9 @@ pub use self::{
     retention::Pruned,
     secrets::{ResealCursor, SecretKeys},
     stats::Stats,
-    tenants::Tenant,
+    tenants::{Tenant, TenantState},
     webhooks::NewWebhook,
-    writer::{Arrival, NewDelivery, NewEvent, Published, Settlement, Target},
+    writer::{Arrival, Commit, NewDelivery, NewEvent, Published, Settlement, Target},
 };
 use self::{
     heads::Heads,
@@ -100,7 +104,7 @@ impl Store {
     pub async fn open(
         url: &DatabaseUrl,
         secret_keys: SecretKeys,
-    ) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
+    ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
         let lock = Arc::new(connect::lock(url)?);
         Self::connect(url, secret_keys, Some(lock)).await
     }
@@ -122,7 +126,7 @@ impl Store {
         url: &DatabaseUrl,
         secret_keys: SecretKeys,
         lock: Option<Arc<File>>,
-    ) -> Result<(Self, mpsc::Receiver<Vec<Arrival>>), String> {
+    ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
         let shown = url.path().display();
         let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");
         let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
@@ -227,9 +231,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `STORE_UNAVAILABLE`: nothing was recorded, the same call may work later.
-    pub async fn record(&self, settlements: Vec<Settlement>) -> Result<(), Error> {
-        self.writer.record(settlements).await
+    /// `STORE_UNAVAILABLE`: nothing was recorded; the same call may work later, unless the
+    /// node has lost its lease.
+    pub async fn record(&self, node: NodeKey, settlements: Vec<Settlement>) -> Result<(), Error> {
+        self.writer.record(node, settlements).await
     }
 
     async fn begin(&self) -> Result<WriteTx, failure::Failure> {

@@ -4,7 +4,7 @@
 use sea_orm::Value;
 
 use super::{
-    Store, WriteTx,
+    NodeKey, Store, WriteTx,
     bulk::Bulk,
     failure::Failure,
     job_batch::{Resolution, keep_resolutions},
@@ -98,7 +98,7 @@ impl Store {
         };
         let mut position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
         if joins_the_end {
-            tx.put_back(webhook, position, order);
+            tx.put_back(tenant, webhook, position, order);
         } else if order.is_some() {
             // It is the next of its order, and keeps that place.
             position = Position(row.get("position")?);
@@ -131,20 +131,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `STORE_UNAVAILABLE`.
+    /// `STORE_UNAVAILABLE`, also where the node has lost its lease.
     pub async fn divert_waiting(
         &self,
+        node: NodeKey,
         tenant: TenantKey,
         webhook: WebhookKey,
         except: &[EventKey],
         now: Timestamp,
         limit: usize,
     ) -> Result<usize> {
-        Ok(self.divert_batch(tenant, webhook, except, now, limit).await?)
+        Ok(self.divert_batch(node, tenant, webhook, except, now, limit).await?)
     }
 
     async fn divert_batch(
         &self,
+        node: NodeKey,
         tenant: TenantKey,
         webhook: WebhookKey,
         except: &[EventKey],
@@ -152,6 +154,7 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<usize, Failure> {
         let mut tx = self.begin().await?;
+        tx.fence(node).await?;
         // Started again meanwhile: what waits now is for its attempts.
         if webhooks::takes_events(&tx, &self.secret_keys, webhook).await? {
             return Ok(0);

@@ -3,7 +3,7 @@
 use super::{Store, failure::Failure, rows::Row};
 use crate::domain::{
     error::Result,
-    id::{TenantId, TenantKey},
+    id::{Position, TenantId, TenantKey},
     time::Timestamp,
 };
 
@@ -14,6 +14,19 @@ pub struct Tenant {
     pub key: TenantKey,
     /// Rises with each change of its webhooks and event types.
     pub config_version: i64,
+}
+
+/// A tenant, and what of it changes all the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantState {
+    /// Its key.
+    pub key: TenantKey,
+    /// Its id.
+    pub id: TenantId,
+    /// Rises with each change of its webhooks and event types.
+    pub config_version: i64,
+    /// The newest entry of its journal.
+    pub head: Position,
 }
 
 impl Store {
@@ -55,6 +68,24 @@ impl Store {
         tx.execute(sql, values).await.map_err(Failure::from)?;
         tx.commit().await?;
         self.tenant(id).await?.ok_or_else(crate::domain::error::Error::store_unavailable)
+    }
+
+    /// All tenants, as they are now. Who watches their journals is told as well.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn tenant_states(&self) -> Result<Vec<TenantState>> {
+        let sql = "SELECT tenant_key, tenant_id, config_version, head FROM tenants";
+        let rows = self.query(sql, []).await?;
+        let read = |row| -> std::result::Result<_, Failure> {
+            let row = Row(row);
+            let (key, head) = (TenantKey(row.get("tenant_key")?), Position(row.get("head")?));
+            self.heads.raise(key, head);
+            let config_version = row.get("config_version")?;
+            Ok(TenantState { key, id: row.id("tenant_id")?, config_version, head })
+        };
+        Ok(rows.iter().map(read).collect::<std::result::Result<_, _>>()?)
     }
 
     /// All tenants.

@@ -15,7 +15,7 @@ use tidings::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{Arrival, DatabaseUrl, NewEvent, Published, SecretKeys, Store, Target},
+    store::{Arrival, Commit, DatabaseUrl, NewEvent, Published, SecretKeys, Store, Target},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 /// A store with one tenant; the webhooks of its events need not be there.
 struct Fixture {
     store: Store,
-    accepted: mpsc::Receiver<Vec<Arrival>>,
+    commits: mpsc::Receiver<Vec<Commit>>,
     tenant: TenantKey,
     /// The last position that was heard of.
     last: Position,
@@ -57,10 +57,10 @@ impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-        let (store, accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let (store, commits) = Store::open(&url, SecretKeys::default()).await.expect("opens");
         let id = "t".parse().expect("a tenant id");
         let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
-        Self { store, accepted, tenant, last: Position(0), _directory: directory }
+        Self { store, commits, tenant, last: Position(0), _directory: directory }
     }
 
     /// Publishes; gives the ids, in order.
@@ -82,8 +82,8 @@ impl Fixture {
     /// What the engine has heard of: per webhook the events, in the order of positions.
     fn heard(&mut self) -> BTreeMap<i64, Vec<Uuid>> {
         let mut heard = BTreeMap::<i64, Vec<Uuid>>::new();
-        while let Ok(arrivals) = self.accepted.try_recv() {
-            for arrival in arrivals {
+        while let Ok(commits) = self.commits.try_recv() {
+            for arrival in commits.into_iter().flat_map(|commit| commit.arrivals) {
                 let Arrival::New(new) = arrival else { panic!("nothing was put back") };
                 assert_eq!(new.position, Position(self.last.0 + 1), "no hole");
                 self.last = new.position;

@@ -14,8 +14,8 @@ use tidings::{
         webhook::{HttpDestination, WebhookSpec},
     },
     store::{
-        Arrival, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, Published, SecretKeys, Settlement,
-        Store, Target,
+        Arrival, Commit, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, NodeKey, Published,
+        SecretKeys, Settlement, Store, Target,
     },
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// A store with one tenant and one webhook.
 struct Fixture {
     store: Store,
-    accepted: mpsc::Receiver<Vec<Arrival>>,
+    commits: mpsc::Receiver<Vec<Commit>>,
     tenant: TenantKey,
     webhook: WebhookKey,
     version: i64,
@@ -37,7 +37,7 @@ impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-        let (store, accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let (store, commits) = Store::open(&url, SecretKeys::default()).await.expect("opens");
         let id = "t".parse().expect("a tenant id");
         let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
         let new = NewWebhook {
@@ -56,7 +56,7 @@ impl Fixture {
         };
         let webhook = store.create_webhook(tenant, new, None).await.expect("a webhook").key;
         let version = store.config_since(tenant, 0).await.expect("read").version;
-        Self { store, accepted, tenant, webhook, version, _directory: directory }
+        Self { store, commits, tenant, webhook, version, _directory: directory }
     }
 
     fn event(&self, name: &str) -> NewEvent {
@@ -78,12 +78,12 @@ impl Fixture {
 
     /// The deliveries of the next commit, as the engine hears of them.
     async fn arrived(&mut self) -> Vec<NewDelivery> {
-        let arrivals = self.accepted.recv().await.expect("arrivals");
+        let commits = self.commits.recv().await.expect("a commit");
         let new = |arrival| match arrival {
             Arrival::New(delivery) => delivery,
-            Arrival::Stored { .. } => panic!("nothing was put back"),
+            other => panic!("nothing was put back: {other:?}"),
         };
-        arrivals.into_iter().map(new).collect()
+        commits.into_iter().flat_map(|commit| commit.arrivals).map(new).collect()
     }
 
     async fn publish(&self, events: Vec<NewEvent>) -> Published {
@@ -146,10 +146,11 @@ async fn an_id_that_is_there_already_adds_nothing() {
     let again = vec![second.clone(), first, second];
     assert_eq!(fixture.publish(again).await, Published::Stored(vec![true, false, false]));
     assert_eq!(fixture.positions().await, [1, 2]);
-    let told: usize = [fixture.accepted.recv().await, fixture.accepted.recv().await]
+    let told: usize = [fixture.commits.recv().await, fixture.commits.recv().await]
         .into_iter()
         .flatten()
-        .map(|deliveries| deliveries.len())
+        .flatten()
+        .map(|commit| commit.arrivals.len())
         .sum();
     assert_eq!(told, 2, "the engine hears of what was added");
 }
@@ -170,7 +171,7 @@ async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
     let deliveries = fixture.arrived().await;
     let late = fixture.settlement(deliveries[0].event_key, 3);
     let good = fixture.settlement(deliveries[1].event_key, 0);
-    fixture.store.record(vec![late, good]).await.expect("recorded");
+    fixture.store.record(NodeKey::SOLE, vec![late, good]).await.expect("recorded");
     let page = fixture.store.journal_after(fixture.tenant, Position(2), 10).await.expect("read");
     let settled: Vec<_> = page.changes.iter().map(|c| c.record.event.key).collect();
     assert_eq!(settled, [deliveries[1].event_key]);
@@ -185,7 +186,7 @@ async fn retention_keeps_what_is_not_settled() {
     fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
     let deliveries = fixture.arrived().await;
     let settled = fixture.settlement(deliveries[0].event_key, 0);
-    fixture.store.record(vec![settled]).await.expect("recorded");
+    fixture.store.record(NodeKey::SOLE, vec![settled]).await.expect("recorded");
     let cutoff = NOW.plus(Duration::from_secs(1));
     let pruned =
         fixture.store.prune(fixture.tenant, (cutoff, cutoff), None, 100).await.expect("pruned");

@@ -7,6 +7,7 @@
 //! a million retries costs no memory but the next time (`next_due`). What stands in an
 //! order is taken over only when its turn has come, or nearly so (`order`).
 
+mod by_hand;
 mod load;
 mod order;
 
@@ -47,6 +48,8 @@ pub(super) type Left = HashMap<EventKey, Position>;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Lane {
+    /// Whether this node makes its attempts.
+    pub(super) owned: bool,
     /// Absent until the webhook was made known.
     pub(super) config: Option<Arc<LaneConfig>>,
     /// First attempts, in journal order; of what stands in an order, the first.
@@ -90,18 +93,20 @@ pub(super) struct Lane {
 
 impl Lane {
     /// A lane of which nothing is known but what the database will say.
-    pub(super) fn unread() -> Self {
-        Self { spilled: true, next_due: Some(Timestamp::MIN), ..Self::default() }
+    pub(super) fn unread(owned: bool) -> Self {
+        Self { owned, spilled: true, next_due: Some(Timestamp::MIN), ..Self::default() }
     }
 
     /// Whether attempts may be made.
     pub(super) fn is_open(&self) -> bool {
-        !self.suspending && self.config.as_ref().is_some_and(|config| config.is_open())
+        self.owned
+            && !self.suspending
+            && self.config.as_ref().is_some_and(|config| config.is_open())
     }
 
     /// Whether any attempt may be made: in general, or as a probe.
     pub(super) fn is_active(&self) -> bool {
-        self.is_open() || (self.pace.is_probing() && self.takes_events())
+        self.is_open() || (self.owned && self.pace.is_probing() && self.takes_events())
     }
 
     /// Whose it is, once its webhook is known.
@@ -115,6 +120,11 @@ impl Lane {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether anything is attempted, recorded or changed right now.
+    pub(super) fn has_under_way(&self) -> bool {
+        self.in_flight > 0 || self.known.values().any(|place| *place != Place::Queued)
     }
 
     /// Keys of what is attempted, recorded or changed right now.
@@ -259,42 +269,6 @@ impl Lane {
         }
         self.bytes = self.bytes.saturating_sub(freed);
         freed
-    }
-
-    /// Holds a delivery that is about to be changed by hand; `None` while it is
-    /// attempted or held already. Returns the bytes that this frees.
-    pub(super) fn hold(&mut self, event: EventKey) -> Option<usize> {
-        match self.known.get(&event) {
-            Some(Place::InFlight(_) | Place::Held) => return None,
-            Some(Place::Queued) | None => {}
-        }
-        let mut freed = 0;
-        for queue in [&mut self.waiting, &mut self.due] {
-            queue.retain(|delivery| {
-                let keep = delivery.event_key != event;
-                freed += if keep { 0 } else { delivery.bytes() };
-                keep
-            });
-        }
-        self.bytes = self.bytes.saturating_sub(freed);
-        let dropped = self.order.hold(event);
-        freed += self.forget(dropped);
-        self.known.insert(event, Place::Held);
-        Some(freed)
-    }
-
-    /// Lets go of a delivery that was held; it will be read from the database. What was
-    /// changed now stands in that order.
-    pub(super) fn unhold(&mut self, event: EventKey, order: Option<OrderKey>, now: Timestamp) {
-        if self.known.get(&event) == Some(&Place::Held) {
-            self.known.remove(&event);
-        }
-        self.note_left(event, LAST);
-        self.note_due(Some(now));
-        self.order.unhold(event);
-        if let Some(key) = order {
-            self.order.changed(key);
-        }
     }
 
     /// Throws the queues away: everything that waits is in the database only.

@@ -63,7 +63,7 @@ fn open_lane() -> Lane {
     };
     let tenant = "t".parse().expect("a tenant id");
     let config = LaneConfig::new(tenant, Arc::new(webhook), std::time::Duration::from_secs(1));
-    let mut lane = Lane::unread();
+    let mut lane = Lane::unread(true);
     lane.configure(Arc::new(config), Timestamp::default());
     lane
 }

@@ -27,10 +27,10 @@ pub(super) use self::{
     transaction::{Entry, WriteTx},
 };
 pub use self::{
-    publish::{Arrival, NewDelivery, NewEvent, Published, Target},
+    publish::{Arrival, Commit, NewDelivery, NewEvent, Published, Target},
     record::Settlement,
 };
-use super::{failure::Failure, heads::Heads};
+use super::{NodeKey, failure::Failure, heads::Heads};
 use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
@@ -70,13 +70,12 @@ pub(super) struct Connections {
 }
 
 impl Writer {
-    /// Starts the writer. `accepted` receives the deliveries of each commit, in
-    /// the order of the journal.
+    /// Starts the writer. `accepted` receives what each commit brought, in their order.
     pub(super) fn start(
         connections: Connections,
         heads: Heads,
         next_event_key: i64,
-        accepted: mpsc::Sender<Vec<Arrival>>,
+        accepted: mpsc::Sender<Vec<Commit>>,
     ) -> Self {
         let connection = connections.writer;
         let expansions = Arc::<Notify>::default();
@@ -146,9 +145,13 @@ impl Writer {
     }
 
     /// Records the outcomes of attempts, all or none.
-    pub(super) async fn record(&self, settlements: Vec<Settlement>) -> Result<(), Error> {
+    pub(super) async fn record(
+        &self,
+        node: NodeKey,
+        settlements: Vec<Settlement>,
+    ) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(Unit::Record(RecordUnit { settlements, reply })).await?;
+        self.send(Unit::Record(RecordUnit { node, settlements, reply })).await?;
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
     }
 
@@ -204,6 +207,13 @@ async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) {
                 // Last in, first out: the order of publishing stays.
                 waiting.push(second);
                 waiting.push(first);
+            }
+            Err(Failure::Fenced) => {
+                // Publishes need no lease.
+                for unit in batch.records {
+                    let _ = unit.reply.send(Err(Failure::Fenced.into()));
+                }
+                waiting.push(Batch { publishes: batch.publishes, records: Vec::new() });
             }
             Err(failure) => {
                 let error = Error::from(failure);

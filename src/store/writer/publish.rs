@@ -19,7 +19,7 @@ use crate::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{bulk::Bulk, failure::Failure},
+    store::{bulk::Bulk, failure::Failure, lanes::StoredDelivery},
 };
 
 /// An event to be stored, with the webhooks that want it.
@@ -42,12 +42,43 @@ pub struct Target {
     pub order: Option<OrderKey>,
 }
 
+/// A part of a tenant's journal that this process has committed.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Whose journal it is.
+    pub tenant: TenantKey,
+    /// Its first entry.
+    pub first: Position,
+    /// Its last entry.
+    pub last: Position,
+    /// What came to wait in lanes by it, in order.
+    pub arrivals: Vec<Arrival>,
+}
+
 /// What came to wait in a lane by a commit. Lanes hear of all of it, in the order of the
 /// journal.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// A new delivery.
     New(NewDelivery),
+    /// A delivery that another process has committed, or this one before it was asked.
+    Read {
+        /// Its webhook.
+        webhook_key: WebhookKey,
+        /// The delivery.
+        delivery: StoredDelivery,
+    },
+    /// A delivery that another process has put back by hand: it is due at a time of its own.
+    Due {
+        /// Its webhook.
+        webhook_key: WebhookKey,
+        /// The journal's entry.
+        position: Position,
+        /// When it is due.
+        time: Timestamp,
+        /// The deliveries that it waits for.
+        order: Option<OrderKey>,
+    },
     /// A delivery that was put back: it is read from the database when its turn comes.
     Stored {
         /// Its webhook.
@@ -57,6 +88,27 @@ pub enum Arrival {
         /// The deliveries that it waits for.
         order: Option<OrderKey>,
     },
+}
+
+impl Arrival {
+    /// In whose lane it waits.
+    pub fn webhook_key(&self) -> WebhookKey {
+        match self {
+            Self::New(new) => new.target.webhook_key,
+            Self::Read { webhook_key, .. }
+            | Self::Due { webhook_key, .. }
+            | Self::Stored { webhook_key, .. } => *webhook_key,
+        }
+    }
+
+    /// Its place in the journal, and in the lane.
+    pub fn position(&self) -> Position {
+        match self {
+            Self::New(new) => new.position,
+            Self::Read { delivery, .. } => delivery.position,
+            Self::Due { position, .. } | Self::Stored { position, .. } => *position,
+        }
+    }
 }
 
 /// A delivery that was just committed, as the engine takes it over.
@@ -225,12 +277,15 @@ pub(in crate::store) async fn accept(
     for Accepted { key, event, targets } in events {
         for target in targets.iter() {
             push_delivery(&mut values, tenant, *key, target, position, event);
-            tx.accepted.push(Arrival::New(NewDelivery {
-                target: *target,
-                position,
-                event_key: *key,
-                event: Arc::clone(event),
-            }));
+            tx.arrive(
+                tenant,
+                Arrival::New(NewDelivery {
+                    target: *target,
+                    position,
+                    event_key: *key,
+                    event: Arc::clone(event),
+                }),
+            );
             position.0 += 1;
         }
     }

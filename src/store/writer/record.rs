@@ -16,7 +16,7 @@ use crate::{
         id::{EventKey, TenantKey, WebhookKey},
         time::{Timestamp, micros},
     },
-    store::{bulk::Bulk, failure::Failure, notices},
+    store::{NodeKey, bulk::Bulk, failure::Failure, notices},
 };
 
 /// What became of a delivery: after an attempt, or without one where it was given up.
@@ -48,6 +48,8 @@ pub struct Settlement {
 }
 
 pub(in crate::store) struct RecordUnit {
+    /// Under whose lease the attempts were made.
+    pub(super) node: NodeKey,
     pub(super) settlements: Vec<Settlement>,
     pub(super) reply: oneshot::Sender<Result<(), Error>>,
 }
@@ -75,6 +77,9 @@ static INSERT_ATTEMPTS: Bulk = Bulk::new(
 
 /// Writes all settlements of all units.
 pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), Failure> {
+    if let Some(unit) = units.first() {
+        tx.fence(unit.node).await?;
+    }
     let mut all: Vec<&Settlement> = units.iter().flat_map(|unit| &unit.settlements).collect();
     let values = all.iter().flat_map(|settlement| update_values(settlement)).collect();
     let updated = UPDATE_DELIVERIES.run(tx.sql(), values).await?;

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
 
-use super::publish::{self, Arrival, NewEvent};
+use super::publish::{self, Arrival, Commit, NewEvent};
 use crate::{
     domain::{
         delivery::{ChangeKind, DeliveryState},
@@ -28,8 +28,8 @@ pub(super) struct WriterState {
     pub(super) connection: DatabaseConnection,
     pub(super) heads: Heads,
     pub(super) next_event_key: i64,
-    /// Deliveries of each commit, in the order of the journal.
-    pub(super) accepted: mpsc::Sender<Vec<Arrival>>,
+    /// What each commit brought.
+    pub(super) accepted: mpsc::Sender<Vec<Commit>>,
     /// Wakes who makes deliveries that were left for later.
     pub(super) expansions: Arc<Notify>,
 }
@@ -39,7 +39,7 @@ pub(in crate::store) struct WriteTx {
     tx: DatabaseTransaction,
     pub(super) state: OwnedMutexGuard<WriterState>,
     heads: BTreeMap<TenantKey, TenantHead>,
-    pub(super) accepted: Vec<Arrival>,
+    arrivals: BTreeMap<TenantKey, Vec<Arrival>>,
     /// Whether deliveries were left for later.
     pub(super) deferred: bool,
 }
@@ -52,15 +52,19 @@ pub(super) struct TenantHead {
     pub(super) expanding: bool,
     position: Position,
     time: Timestamp,
-    raised: bool,
+    /// Where it was when the transaction began.
+    before: Position,
 }
 
 impl TenantHead {
+    fn is_raised(&self) -> bool {
+        self.position > self.before
+    }
+
     /// Makes room for one more entry.
     fn advance(&mut self, time: Timestamp) {
         self.position.0 += 1;
         self.time = self.time.max(time);
-        self.raised = true;
     }
 }
 
@@ -100,7 +104,7 @@ impl WriteTx {
             ..TransactionOptions::default()
         };
         let tx = state.connection.begin_with_options(options).await?;
-        Ok(Self { tx, state, heads: BTreeMap::new(), accepted: Vec::new(), deferred: false })
+        Ok(Self { tx, state, heads: BTreeMap::new(), arrivals: BTreeMap::new(), deferred: false })
     }
 
     /// The transaction itself, for statements of any kind.
@@ -111,11 +115,17 @@ impl WriteTx {
     /// Tells the engine once it is committed that a delivery was put back into its lane.
     pub(in crate::store) fn put_back(
         &mut self,
+        tenant: TenantKey,
         webhook_key: WebhookKey,
         position: Position,
         order: Option<OrderKey>,
     ) {
-        self.accepted.push(Arrival::Stored { webhook_key, position, order });
+        self.arrive(tenant, Arrival::Stored { webhook_key, position, order });
+    }
+
+    /// Tells the engine once it is committed what came to wait, in the order of the journal.
+    pub(super) fn arrive(&mut self, tenant: TenantKey, arrival: Arrival) {
+        self.arrivals.entry(tenant).or_default().push(arrival);
     }
 
     /// Executes one statement.
@@ -152,12 +162,13 @@ impl WriteTx {
                        FROM tenants t WHERE t.tenant_key = $1";
             let rows = self.query(sql, [tenant.0.into()]).await?;
             let row = rows.first().ok_or_else(|| corrupt("tenant: it has no row"))?;
+            let position = Position(row.try_get("", "head")?);
             let head = TenantHead {
                 config_version: row.try_get("", "config_version")?,
                 expanding: row.try_get("", "expanding")?,
-                position: Position(row.try_get("", "head")?),
+                position,
+                before: position,
                 time: Timestamp::from_micros(row.try_get("", "head_time")?),
-                raised: false,
             };
             self.heads.insert(tenant, head);
         }
@@ -219,7 +230,7 @@ impl WriteTx {
     /// who waits for the journal is woken, and the engine has the new deliveries.
     pub(in crate::store) async fn commit(mut self) -> Result<(), Failure> {
         let heads = std::mem::take(&mut self.heads);
-        for (tenant, head) in heads.iter().filter(|(_, head)| head.raised) {
+        for (tenant, head) in heads.iter().filter(|(_, head)| head.is_raised()) {
             let sql = "UPDATE tenants SET head = $1, head_time = $2 WHERE tenant_key = $3";
             let values = [head.position.0.into(), head.time.micros().into(), tenant.0.into()];
             self.execute(sql, values).await?;
@@ -227,16 +238,25 @@ impl WriteTx {
         fail::fail_point!("before-commit", |_| std::process::abort());
         self.tx.commit().await?;
         fail::fail_point!("after-commit", |_| std::process::abort());
-        for (tenant, head) in heads.iter().filter(|(_, head)| head.raised) {
+        for (tenant, head) in heads.iter().filter(|(_, head)| head.is_raised()) {
             self.state.heads.raise(*tenant, head.position);
         }
         if self.deferred {
             self.state.expansions.notify_one();
         }
-        if !self.accepted.is_empty() {
+        let raised = heads.into_iter().filter(|(_, head)| head.is_raised());
+        let commits: Vec<_> = raised
+            .map(|(tenant, head)| Commit {
+                tenant,
+                first: Position(head.before.0 + 1),
+                last: head.position,
+                arrivals: self.arrivals.remove(&tenant).unwrap_or_default(),
+            })
+            .collect();
+        if !commits.is_empty() {
             // Still holding the writer: the engine sees commits in their order. A
             // closed channel means that the engine has stopped; recovery reads the rest.
-            let _ = self.state.accepted.send(self.accepted).await;
+            let _ = self.state.accepted.send(commits).await;
         }
         Ok(())
     }

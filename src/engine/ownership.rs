@@ -1,0 +1,236 @@
+//! Which lanes are this node's: those in the shards that it has a lease on.
+//!
+//! What is not its own it does not attempt. Shards that it gives up to another node are
+//! drained first; when a lease is over before it was renewed, everything stops at once, for
+//! another node may own the lanes from then on: requests under way are cut off, and what
+//! they brought is not recorded.
+
+use std::collections::HashSet;
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    dispatcher::Dispatcher,
+    lane::Lane,
+    recorder::{Fate, Recorded},
+};
+use crate::{
+    domain::{
+        id::{EventKey, WebhookKey},
+        order::OrderKey,
+        shard::{Shard, Shards},
+    },
+    store::{Lease, NodeKey},
+};
+
+/// The time in which a node may attempt and record, under one key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tenure {
+    pub(super) node: NodeKey,
+    /// Absent where it never ends.
+    over: Option<CancellationToken>,
+}
+
+impl Tenure {
+    /// Waits until it is over.
+    pub(super) async fn ended(&self) {
+        match &self.over {
+            Some(over) => over.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.as_ref().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Whether it ever ends.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.over.is_some()
+    }
+}
+
+/// See the module.
+pub(super) struct Ownership {
+    /// Those whose lanes may run.
+    shards: Shards,
+    /// Those that are to be given up, and those of them whose lanes are quiet.
+    giving_up: Shards,
+    quiet: Shards,
+    /// Lanes in these with something under way.
+    busy: HashSet<WebhookKey>,
+    until: Option<Instant>,
+    pub(super) tenure: Tenure,
+    /// Hears which shards are quiet.
+    given_up: mpsc::UnboundedSender<Shards>,
+}
+
+impl Ownership {
+    /// Of nothing. `given_up` hears of shards whose lanes are quiet.
+    pub(super) fn new(given_up: mpsc::UnboundedSender<Shards>) -> Self {
+        Self {
+            shards: Shards::default(),
+            giving_up: Shards::default(),
+            quiet: Shards::default(),
+            busy: HashSet::new(),
+            until: None,
+            tenure: Tenure::default(),
+            given_up,
+        }
+    }
+
+    pub(super) fn owns(&self, key: WebhookKey) -> bool {
+        self.shards.contains(Shard::of(key))
+    }
+
+    pub(super) fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// Until when the lease is good, where it is not for ever.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+impl Dispatcher {
+    /// Takes over a lease.
+    pub(super) fn leased(&mut self, lease: &Lease, until: Option<Instant>) {
+        if lease.node != self.ownership.tenure.node {
+            self.lose();
+        }
+        let over = self.ownership.tenure.over.clone();
+        let over = lease.valid_for.map(|_| over.unwrap_or_default());
+        self.ownership.tenure = Tenure { node: lease.node, over };
+        self.ownership.until = until;
+        let lost = self.ownership.shards.without(&lease.shards);
+        if !lost.is_empty() {
+            self.lose();
+        }
+        // What was given back is forgotten.
+        let gone = self.ownership.giving_up.without(&lease.shards);
+        self.ownership.giving_up = self.ownership.giving_up.without(&gone);
+        self.ownership.quiet = self.ownership.quiet.without(&gone);
+        let mine = lease.shards.without(&self.ownership.giving_up);
+        let gained = mine.without(&self.ownership.shards);
+        self.ownership.shards = mine;
+        for key in self.lanes_in(&gained) {
+            self.begin_lane(key);
+        }
+    }
+
+    fn lanes_in(&self, shards: &Shards) -> Vec<WebhookKey> {
+        if shards.is_empty() {
+            return Vec::new();
+        }
+        self.lanes.keys().copied().filter(|key| shards.contains(Shard::of(*key))).collect()
+    }
+
+    /// Takes up a lane that was another's, or nobody's: all that is known is in the database.
+    fn begin_lane(&mut self, key: WebhookKey) {
+        self.forget_queued(key);
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.begin();
+        let suspension = lane.config.as_ref().and_then(|config| config.webhook.suspension.as_ref());
+        if let Some(resume) = suspension.and_then(|suspension| suspension.resume_time) {
+            self.set_timer(resume, key);
+        }
+        self.divert(key);
+        self.touch(key);
+    }
+
+    /// Lets go of shards for another node: their lanes start nothing more.
+    pub(super) fn give_up(&mut self, shards: &Shards) {
+        let shards = shards.without(&shards.without(&self.ownership.shards));
+        self.ownership.shards = self.ownership.shards.without(&shards);
+        shards.iter().for_each(|shard| self.ownership.giving_up.insert(shard));
+        for key in self.lanes_in(&shards) {
+            self.end_lane(key);
+            self.ownership.busy.insert(key);
+        }
+        self.check_quiet();
+    }
+
+    fn end_lane(&mut self, key: WebhookKey) {
+        self.forget_queued(key);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.owned = false;
+        }
+    }
+
+    /// Tells which of the shards that are given up have nothing under way any more.
+    pub(super) fn check_quiet(&mut self) {
+        if self.ownership.giving_up == self.ownership.quiet {
+            return;
+        }
+        let lanes = &self.lanes;
+        self.ownership.busy.retain(|key| lanes.get(key).is_some_and(Lane::is_busy));
+        let busy: Shards = self.ownership.busy.iter().map(|key| Shard::of(*key)).collect();
+        let quiet = self.ownership.giving_up.without(&busy);
+        if quiet != self.ownership.quiet {
+            self.ownership.quiet = quiet;
+            // A keeper that has gone has given up the lease altogether.
+            let _ = self.ownership.given_up.send(quiet);
+        }
+    }
+
+    /// Stops where the lease is over.
+    pub(super) fn check_lease(&mut self) {
+        if self.ownership.until.is_some_and(|until| Instant::now() >= until) {
+            tracing::warn!("the lease was not renewed in time; its lanes stop");
+            self.lose();
+        }
+    }
+
+    /// Everything stops: others may own the lanes.
+    fn lose(&mut self) {
+        if let Some(over) = self.ownership.tenure.over.take() {
+            over.cancel();
+            self.ownership.tenure.over = Some(CancellationToken::new());
+        }
+        self.ownership.until = None;
+        for outcome in std::mem::take(&mut self.outcomes) {
+            let given_up = outcome.done(Fate::Abandoned);
+            self.abandoned(given_up.lane, &given_up);
+        }
+        (self.ownership.giving_up, self.ownership.quiet) = Default::default();
+        self.ownership.busy.clear();
+        let shards = std::mem::take(&mut self.ownership.shards);
+        for key in self.lanes_in(&shards) {
+            self.end_lane(key);
+        }
+    }
+
+    /// Takes back a delivery whose attempt was cut off, or could not be recorded before the
+    /// lease was over: the database says what becomes of it.
+    pub(super) fn abandoned(&mut self, key: WebhookKey, recorded: &Recorded) {
+        self.turns.ended(key);
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let freed = recorded.bytes + lane.abandon(recorded.event, recorded.bytes, recorded.order);
+        self.bytes = self.bytes.saturating_sub(freed);
+        self.touch(key);
+    }
+}
+
+impl Lane {
+    /// Whether anything of it is under way that its next owner has to wait for.
+    fn is_busy(&self) -> bool {
+        self.has_under_way() || self.diverting || self.suspending || self.sla.is_running()
+    }
+
+    /// Begins anew as this node's.
+    fn begin(&mut self) {
+        self.owned = true;
+        self.sla = Default::default();
+        self.pace.begin();
+    }
+
+    /// Forgets what was being attempted. Returns the bytes that this frees beside its own.
+    fn abandon(&mut self, event: EventKey, bytes: usize, order: Option<OrderKey>) -> usize {
+        let freed = self.release(event, bytes, order, None);
+        self.reread();
+        freed
+    }
+}
