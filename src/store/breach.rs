@@ -90,12 +90,12 @@ impl Store {
         }
         let count = entries.len();
         if count > 0 {
-            tx.append(tenant, &entries).await?;
             let sql = "UPDATE deliveries SET sla_breach_time = sla_due_time
                        WHERE event_key = $1 AND webhook_key = $2";
             for entry in &entries {
                 tx.execute(sql, [entry.event_key.0.into(), webhook.0.into()]).await?;
             }
+            tx.note(tenant, entries);
             tx.commit().await?;
             if full {
                 next = Some(now);

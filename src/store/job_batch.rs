@@ -138,25 +138,8 @@ impl Store {
         batch.read(&tx, &self.secret_keys, job, chosen, now).await?;
         let Batch { entries, orders, resolutions, skipped } = batch;
         let advanced = Advanced { done: entries.len(), ended };
-        if !entries.is_empty() {
-            let first = tx.append(job.tenant, &entries).await?;
-            let replayed = job.kind == JobKind::Replay;
-            let mut values: Vec<Value> = Vec::with_capacity(entries.len() * 5);
-            for ((entry, order), position) in entries.iter().zip(orders).zip(first.0..) {
-                values.extend([
-                    entry.event_key.0.into(),
-                    entry.webhook_key.0.into(),
-                    entry.state.status.number().into(),
-                    replayed.then_some(position).into(),
-                    replayed.then_some(now.micros()).into(),
-                ]);
-                if replayed {
-                    tx.put_back(job.tenant, entry.webhook_key, Position(position), order);
-                }
-            }
-            UPDATE_DELIVERIES.run(tx.sql(), values).await?;
-            let actor = &job.attribution.created_by;
-            let by = (job.kind.outcome(), actor, Some(job.key));
+        if !resolutions.is_empty() {
+            let by = (job.kind.outcome(), &job.attribution.created_by, Some(job.key));
             keep_resolutions(&tx, job.tenant, &resolutions, by, now).await?;
         }
         let sql = "UPDATE jobs SET cursor = $1, done_count = done_count + $2,
@@ -172,9 +155,39 @@ impl Store {
             job.key.into(),
         ];
         tx.execute(sql, values).await?;
+        if !entries.is_empty() {
+            change(&mut tx, job, &entries, orders, now).await?;
+        }
         tx.commit().await?;
         Ok(advanced)
     }
+}
+
+/// Changes the deliveries of a batch; what is replayed goes to the end of its lane.
+async fn change(
+    tx: &mut WriteTx,
+    job: &RunningJob,
+    entries: &[Entry],
+    orders: Vec<Option<OrderKey>>,
+    now: Timestamp,
+) -> std::result::Result<(), Failure> {
+    let first = tx.append(job.tenant, entries).await?;
+    let replayed = job.kind == JobKind::Replay;
+    let mut values: Vec<Value> = Vec::with_capacity(entries.len() * 5);
+    for ((entry, order), position) in entries.iter().zip(orders).zip(first.0..) {
+        values.extend([
+            entry.event_key.0.into(),
+            entry.webhook_key.0.into(),
+            entry.state.status.number().into(),
+            replayed.then_some(position).into(),
+            replayed.then_some(now.micros()).into(),
+        ]);
+        if replayed {
+            tx.put_back(job.tenant, entry.webhook_key, Position(position), order);
+        }
+    }
+    UPDATE_DELIVERIES.run(tx.sql(), values).await?;
+    Ok(())
 }
 
 /// What a batch writes.

@@ -41,7 +41,7 @@ impl Store {
     }
 
     async fn bounds(&self, tenant: TenantKey) -> std::result::Result<JournalBounds, Failure> {
-        let sql = "SELECT floor, head, head_time FROM tenants WHERE tenant_key = $1";
+        let sql = "SELECT floor, head, head_time FROM journal_heads WHERE tenant_key = $1";
         let rows = self.query(sql, [tenant.0.into()]).await?;
         let Some(row) = rows.first().map(Row) else { return Ok(JournalBounds::default()) };
         Ok(JournalBounds {

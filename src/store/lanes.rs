@@ -151,7 +151,8 @@ impl Store {
     ///
     /// `STORE_UNAVAILABLE`.
     pub async fn lane_head(&self, lane: WebhookKey) -> Result<Position> {
-        let sql = "SELECT t.head FROM tenants t JOIN webhooks w ON w.tenant_key = t.tenant_key
+        let sql =
+            "SELECT h.head FROM journal_heads h JOIN webhooks w ON w.tenant_key = h.tenant_key
                    WHERE w.webhook_key = $1";
         let rows = self.query(sql, [lane.0.into()]).await?;
         let head = rows.first().map(|row| Row(row).get("head").map(Position)).transpose();

@@ -96,6 +96,10 @@ impl Store {
             time: now,
             state,
         };
+        if let Some(diverted) = diverted {
+            let by = (DivertedState::Replayed, by, None);
+            keep_resolutions(&tx, tenant, &[diverted], by, now).await?;
+        }
         let mut position = tx.append(tenant, std::slice::from_ref(&entry)).await?;
         if joins_the_end {
             tx.put_back(tenant, webhook, position, order);
@@ -117,10 +121,6 @@ impl Store {
             webhook.0.into(),
         ];
         tx.execute(sql, values).await?;
-        if let Some(diverted) = diverted {
-            let by = (DivertedState::Replayed, by, None);
-            keep_resolutions(&tx, tenant, &[diverted], by, now).await?;
-        }
         tx.commit().await?;
         Ok(Requeued { state: entry.state, order })
     }
@@ -192,9 +192,10 @@ impl Store {
         if entries.is_empty() {
             return Ok(0);
         }
-        divert(&mut tx, tenant, &entries, DivertReason::WebhookStopped).await?;
+        let count = entries.len();
+        divert(&mut tx, tenant, entries, DivertReason::WebhookStopped).await?;
         tx.commit().await?;
-        Ok(entries.len())
+        Ok(count)
     }
 }
 
@@ -211,12 +212,11 @@ static DIVERT: Bulk = Bulk::new(
 pub(super) async fn divert(
     tx: &mut WriteTx,
     tenant: TenantKey,
-    entries: &[Entry],
+    entries: Vec<Entry>,
     reason: DivertReason,
 ) -> std::result::Result<(), Failure> {
-    tx.append(tenant, entries).await?;
     let mut values: Vec<Value> = Vec::with_capacity(entries.len() * 5);
-    for entry in entries {
+    for entry in &entries {
         let diverted = entry.state.status == DeliveryStatus::Diverted;
         values.extend([
             entry.event_key.0.into(),
@@ -227,6 +227,7 @@ pub(super) async fn divert(
         ]);
     }
     DIVERT.run(tx.sql(), values).await?;
+    tx.note(tenant, entries);
     Ok(())
 }
 

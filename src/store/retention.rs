@@ -111,7 +111,7 @@ impl Store {
         let tx = self.begin().await?;
         let sql = "DELETE FROM journal WHERE tenant_key = $1 AND position <= $2";
         let deleted = tx.execute(sql, [tenant.0.into(), floor.0.into()]).await?.rows_affected();
-        let sql = "UPDATE tenants SET floor = $1 WHERE tenant_key = $2";
+        let sql = "UPDATE journal_heads SET floor = $1 WHERE tenant_key = $2 AND floor < $1";
         tx.execute(sql, [floor.0.into(), tenant.0.into()]).await?;
         tx.commit().await?;
         Ok(deleted)
@@ -149,7 +149,7 @@ impl Store {
             if entries.is_empty() {
                 return Ok(());
             }
-            requeue::divert(&mut tx, tenant, &entries, DivertReason::Suspended).await?;
+            requeue::divert(&mut tx, tenant, entries, DivertReason::Suspended).await?;
             tx.commit().await?;
         }
     }

@@ -61,13 +61,25 @@ impl Store {
         if let Some(tenant) = self.tenant(id).await? {
             return Ok(tenant);
         }
+        self.insert_tenant(id, now).await?;
+        self.tenant(id).await?.ok_or_else(crate::domain::error::Error::store_unavailable)
+    }
+
+    /// Makes a tenant and its journal, where nobody was faster.
+    async fn insert_tenant(
+        &self,
+        id: &TenantId,
+        now: Timestamp,
+    ) -> std::result::Result<(), Failure> {
         let tx = self.begin().await?;
         let sql = "INSERT INTO tenants (tenant_id, create_time) VALUES ($1, $2)
                    ON CONFLICT (tenant_id) DO NOTHING";
-        let values = [id.as_str().into(), now.micros().into()];
-        tx.execute(sql, values).await.map_err(Failure::from)?;
-        tx.commit().await?;
-        self.tenant(id).await?.ok_or_else(crate::domain::error::Error::store_unavailable)
+        tx.execute(sql, [id.as_str().into(), now.micros().into()]).await?;
+        let sql = "INSERT INTO journal_heads (tenant_key)
+                   SELECT tenant_key FROM tenants WHERE tenant_id = $1
+                   ON CONFLICT (tenant_key) DO NOTHING";
+        tx.execute(sql, [id.as_str().into()]).await?;
+        tx.commit().await
     }
 
     /// All tenants, as they are now. Who watches their journals is told as well.
@@ -76,7 +88,8 @@ impl Store {
     ///
     /// `STORE_UNAVAILABLE`.
     pub async fn tenant_states(&self) -> Result<Vec<TenantState>> {
-        let sql = "SELECT tenant_key, tenant_id, config_version, head FROM tenants";
+        let sql = "SELECT t.tenant_key, tenant_id, config_version, head FROM tenants t
+                   JOIN journal_heads h ON h.tenant_key = t.tenant_key";
         let rows = self.query(sql, []).await?;
         let read = |row| -> std::result::Result<_, Failure> {
             let row = Row(row);

@@ -45,23 +45,31 @@ fn statements(d: &Dialect) -> Vec<String> {
             canary TEXT NOT NULL
         )"
         .to_owned(),
-        // head is the position of the newest journal entry, floor that of the
-        // newest one that retention removed.
         format!(
             "CREATE TABLE tenants (
             tenant_key {serial},
             tenant_id TEXT NOT NULL UNIQUE,
             config_version BIGINT NOT NULL DEFAULT 0,
             last_webhook_number INTEGER NOT NULL DEFAULT 0,
-            head BIGINT NOT NULL DEFAULT 0,
-            head_time BIGINT NOT NULL DEFAULT 0,
-            floor BIGINT NOT NULL DEFAULT 0,
             create_time BIGINT NOT NULL,
             settings TEXT NOT NULL DEFAULT '{{}}',
             version BIGINT NOT NULL DEFAULT 1,
-            attribution TEXT,
-            CHECK (0 <= floor AND floor <= head)
+            attribution TEXT
         )"
+        ),
+        // head is the position of a tenant's newest journal entry and head_time when that
+        // was written, previous_time what head_time was before it was last raised; floor is
+        // the position of the newest entry that retention removed. Apart from the tenants,
+        // because every commit raises it.
+        format!(
+            "CREATE TABLE journal_heads (
+            tenant_key BIGINT PRIMARY KEY,
+            head BIGINT NOT NULL DEFAULT 0,
+            head_time BIGINT NOT NULL DEFAULT 0,
+            previous_time BIGINT NOT NULL DEFAULT 0,
+            floor BIGINT NOT NULL DEFAULT 0,
+            CHECK (0 <= floor AND floor <= head)
+        ) {clustered}"
         ),
         // realm is a tenant's id, or * for all tenants. Of a token only the hash is
         // stored, in hex.

@@ -4,9 +4,11 @@
 //! fails on data is split until the guilty unit stands alone, and only that one's caller
 //! is told.
 
+mod arrival;
 mod checkpoint;
 mod expansion;
 mod gather;
+mod place;
 mod publish;
 mod record;
 mod times;
@@ -17,18 +19,20 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+pub use self::{
+    arrival::{Arrival, Commit, NewDelivery},
+    publish::{NewEvent, Published, Target},
+    record::Settlement,
+};
 use self::{
     checkpoint::Checkpointer, gather::Waiting, publish::PublishUnit, record::RecordUnit,
     transaction::WriterState,
 };
 pub(super) use self::{
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
+    place::Entry,
     publish::{Accepted, accept},
-    transaction::{Entry, WriteTx},
-};
-pub use self::{
-    publish::{Arrival, Commit, NewDelivery, NewEvent, Published, Target},
-    record::Settlement,
+    transaction::WriteTx,
 };
 use super::{NodeKey, failure::Failure, heads::Heads};
 use crate::domain::{error::Error, id::TenantKey};

@@ -7,6 +7,7 @@ use sea_orm::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
+    arrival::NewDelivery,
     expansion::{self, OF_EVENT, OF_TENANT},
     transaction::WriteTx,
 };
@@ -19,7 +20,7 @@ use crate::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{bulk::Bulk, failure::Failure, lanes::StoredDelivery},
+    store::{bulk::Bulk, failure::Failure},
 };
 
 /// An event to be stored, with the webhooks that want it.
@@ -40,88 +41,6 @@ pub struct Target {
     pub sla_due_time: Option<Timestamp>,
     /// The deliveries that this one waits for.
     pub order: Option<OrderKey>,
-}
-
-/// A part of a tenant's journal that this process has committed.
-#[derive(Clone, Debug)]
-pub struct Commit {
-    /// Whose journal it is.
-    pub tenant: TenantKey,
-    /// Its first entry.
-    pub first: Position,
-    /// Its last entry.
-    pub last: Position,
-    /// What came to wait in lanes by it, in order.
-    pub arrivals: Vec<Arrival>,
-}
-
-/// What came to wait in a lane by a commit. Lanes hear of all of it, in the order of the
-/// journal.
-#[derive(Clone, Debug)]
-pub enum Arrival {
-    /// A new delivery.
-    New(NewDelivery),
-    /// A delivery that another process has committed, or this one before it was asked.
-    Read {
-        /// Its webhook.
-        webhook_key: WebhookKey,
-        /// The delivery.
-        delivery: StoredDelivery,
-    },
-    /// A delivery that another process has put back by hand: it is due at a time of its own.
-    Due {
-        /// Its webhook.
-        webhook_key: WebhookKey,
-        /// The journal's entry.
-        position: Position,
-        /// When it is due.
-        time: Timestamp,
-        /// The deliveries that it waits for.
-        order: Option<OrderKey>,
-    },
-    /// A delivery that was put back: it is read from the database when its turn comes.
-    Stored {
-        /// Its webhook.
-        webhook_key: WebhookKey,
-        /// Its place in the lane.
-        position: Position,
-        /// The deliveries that it waits for.
-        order: Option<OrderKey>,
-    },
-}
-
-impl Arrival {
-    /// In whose lane it waits.
-    pub fn webhook_key(&self) -> WebhookKey {
-        match self {
-            Self::New(new) => new.target.webhook_key,
-            Self::Read { webhook_key, .. }
-            | Self::Due { webhook_key, .. }
-            | Self::Stored { webhook_key, .. } => *webhook_key,
-        }
-    }
-
-    /// Its place in the journal, and in the lane.
-    pub fn position(&self) -> Position {
-        match self {
-            Self::New(new) => new.position,
-            Self::Read { delivery, .. } => delivery.position,
-            Self::Due { position, .. } | Self::Stored { position, .. } => *position,
-        }
-    }
-}
-
-/// A delivery that was just committed, as the engine takes it over.
-#[derive(Clone, Debug)]
-pub struct NewDelivery {
-    /// Its webhook, and what that wants of it.
-    pub target: Target,
-    /// Its place in the lane.
-    pub position: Position,
-    /// Key of its event.
-    pub event_key: EventKey,
-    /// Its event.
-    pub event: Arc<Event>,
 }
 
 /// What became of a unit of events.
@@ -159,14 +78,6 @@ static INSERT_EVENTS: Bulk = Bulk::new(
     "ON CONFLICT (tenant_key, event_id) DO NOTHING",
 );
 
-// As in `DeliveryState::ACCEPTED`.
-static INSERT_DELIVERIES: Bulk = Bulk::new(
-    "INSERT INTO deliveries (event_key, webhook_key, tenant_key, ingest_time, position, status,
-     attempt_count, sla_due_time, order_key)",
-    "(?, ?, ?, ?, ?, 1, 0, ?, ?)",
-    "",
-);
-
 /// Writes all units; says for each what became of it.
 pub(super) async fn apply(
     tx: &mut WriteTx,
@@ -174,7 +85,7 @@ pub(super) async fn apply(
 ) -> Result<Vec<Published>, Failure> {
     let mut fresh = Vec::with_capacity(units.len());
     for unit in units {
-        fresh.push(tx.head(unit.tenant_key).await?.config_version == unit.config_version);
+        fresh.push(tx.tenant(unit.tenant_key).await?.config_version == unit.config_version);
     }
     let writing = || units.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(unit, _)| unit);
     let events = writing().flat_map(|unit| unit.events.iter().map(move |e| (unit.tenant_key, e)));
@@ -212,7 +123,7 @@ pub(super) async fn insert(
     };
     let is_new = |key: i64| stored.as_ref().is_none_or(|keys| keys.contains(&key));
     let new = (first_key..).zip(events.iter().copied()).filter(|(key, _)| is_new(*key));
-    insert_deliveries(tx, new.collect()).await?;
+    accept_deliveries(tx, new.collect()).await?;
     Ok((first_key..).take(count).map(is_new).collect())
 }
 
@@ -222,8 +133,8 @@ async fn stored_keys(tx: &WriteTx, first: i64, count: usize) -> Result<HashSet<i
     Ok(rows.iter().map(|row| row.try_get("", "event_key")).collect::<Result<_, _>>()?)
 }
 
-/// Writes the deliveries of new events, tenant by tenant, and their journal entries.
-async fn insert_deliveries(
+/// Makes the deliveries of new events, tenant by tenant, and their journal entries.
+async fn accept_deliveries(
     tx: &mut WriteTx,
     mut events: Vec<(i64, (TenantKey, &NewEvent))>,
 ) -> Result<(), Failure> {
@@ -231,7 +142,7 @@ async fn insert_deliveries(
     events.sort_by_key(|(_, (tenant, _))| *tenant);
     for tenant_events in events.chunk_by(|a, b| a.1.0 == b.1.0) {
         let Some((_, (tenant, _))) = tenant_events.first() else { continue };
-        let mut behind = tx.head(*tenant).await?.expanding;
+        let mut behind = tx.tenant(*tenant).await?.expanding;
         let (mut room, mut accepted, mut deferred) = (OF_TENANT, Vec::new(), Vec::new());
         for (key, (_, new)) in tenant_events {
             let (now, later) = expansion::split(&new.targets, room, behind);
@@ -243,9 +154,9 @@ async fn insert_deliveries(
                 deferred.push((EventKey(*key), later));
             }
         }
-        accept(tx, *tenant, &accepted).await?;
+        accept(tx, *tenant, &accepted);
         expansion::defer(tx, *tenant, &deferred).await?;
-        tx.head(*tenant).await?.expanding = behind;
+        tx.tenant(*tenant).await?.expanding = behind;
     }
     Ok(())
 }
@@ -257,40 +168,18 @@ pub(in crate::store) struct Accepted<'a> {
     pub(in crate::store) targets: Cow<'a, [Target]>,
 }
 
-/// Writes deliveries of a tenant's events, and their journal entries; the engine hears of
+/// Makes deliveries of a tenant's events, with their journal entries; the engine hears of
 /// them.
-pub(in crate::store) async fn accept(
-    tx: &mut WriteTx,
-    tenant: TenantKey,
-    events: &[Accepted<'_>],
-) -> Result<(), Failure> {
-    let accepted: Vec<(EventKey, WebhookKey, Timestamp)> = (events.iter())
-        .flat_map(|Accepted { key, event, targets }| {
-            targets.iter().map(|target| (*key, target.webhook_key, event.ingest_time))
+pub(in crate::store) fn accept(tx: &mut WriteTx, tenant: TenantKey, events: &[Accepted<'_>]) {
+    let deliveries = events.iter().flat_map(|Accepted { key, event, targets }| {
+        targets.iter().map(|target| NewDelivery {
+            target: *target,
+            position: Position::default(),
+            event_key: *key,
+            event: Arc::clone(event),
         })
-        .collect();
-    if accepted.is_empty() {
-        return Ok(());
-    }
-    let mut values = Vec::with_capacity(accepted.len() * 7);
-    let mut position = tx.append_accepted(tenant, accepted.into_iter()).await?;
-    for Accepted { key, event, targets } in events {
-        for target in targets.iter() {
-            push_delivery(&mut values, tenant, *key, target, position, event);
-            tx.arrive(
-                tenant,
-                Arrival::New(NewDelivery {
-                    target: *target,
-                    position,
-                    event_key: *key,
-                    event: Arc::clone(event),
-                }),
-            );
-            position.0 += 1;
-        }
-    }
-    INSERT_DELIVERIES.run(tx.sql(), values).await?;
-    Ok(())
+    });
+    tx.accept(tenant, deliveries);
 }
 
 fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
@@ -309,24 +198,5 @@ fn push_event(to: &mut Vec<Value>, key: i64, tenant: TenantKey, event: &Event) {
         attributes.into(),
         event.enrichments.as_ref().map(Blocks::as_str).into(),
         (&*event.payload).into(),
-    ]);
-}
-
-fn push_delivery(
-    to: &mut Vec<Value>,
-    tenant: TenantKey,
-    event_key: EventKey,
-    target: &Target,
-    position: Position,
-    event: &Event,
-) {
-    to.extend([
-        event_key.0.into(),
-        target.webhook_key.0.into(),
-        tenant.0.into(),
-        event.ingest_time.micros().into(),
-        position.0.into(),
-        target.sla_due_time.map(Timestamp::micros).into(),
-        target.order.map(|order| order.0).into(),
     ]);
 }

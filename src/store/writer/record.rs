@@ -4,10 +4,7 @@
 use sea_orm::Value;
 use tokio::sync::oneshot;
 
-use super::{
-    times,
-    transaction::{Entry, WriteTx},
-};
+use super::{place::Entry, times, transaction::WriteTx};
 use crate::{
     domain::{
         alert::Alert,
@@ -97,19 +94,15 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
         }
     }
     times::add(tx, &all).await?;
-    all.sort_by_key(|settlement| settlement.tenant_key);
-    for of_tenant in all.chunk_by(|a, b| a.tenant_key == b.tenant_key) {
-        let entries: Vec<Entry> = of_tenant
-            .iter()
-            .map(|s| Entry {
-                event_key: s.event_key,
-                webhook_key: s.webhook_key,
-                kind: s.kind,
-                time: s.time,
-                state: s.state.clone(),
-            })
-            .collect();
-        tx.append(of_tenant[0].tenant_key, &entries).await?;
+    for s in all {
+        let entry = Entry {
+            event_key: s.event_key,
+            webhook_key: s.webhook_key,
+            kind: s.kind,
+            time: s.time,
+            state: s.state.clone(),
+        };
+        tx.note(s.tenant_key, [entry]);
     }
     Ok(())
 }

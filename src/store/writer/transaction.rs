@@ -1,6 +1,9 @@
 //! A write transaction: it holds the writer until it ends.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, QueryResult,
@@ -8,16 +11,17 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
 
-use super::publish::{self, Arrival, Commit, NewEvent};
+use super::{
+    arrival::{Arrival, Commit, NewDelivery},
+    place::{self, Open},
+    publish::{self, NewEvent},
+};
 use crate::{
     domain::{
-        delivery::{ChangeKind, DeliveryState},
-        id::{EventKey, Position, TenantKey, WebhookKey},
+        id::{Position, TenantKey, WebhookKey},
         order::OrderKey,
-        time::{Timestamp, micros},
     },
     store::{
-        bulk::Bulk,
         failure::{Failure, corrupt},
         heads::Heads,
     },
@@ -38,62 +42,22 @@ pub(super) struct WriterState {
 pub(in crate::store) struct WriteTx {
     tx: DatabaseTransaction,
     pub(super) state: OwnedMutexGuard<WriterState>,
-    heads: BTreeMap<TenantKey, TenantHead>,
-    arrivals: BTreeMap<TenantKey, Vec<Arrival>>,
+    tenants: BTreeMap<TenantKey, TenantRow>,
+    /// What is still to get its place in the journal.
+    open: BTreeMap<TenantKey, Open>,
+    /// What was appended to the journals.
+    commits: BTreeMap<TenantKey, Commit>,
     /// Whether deliveries were left for later.
     pub(super) deferred: bool,
 }
 
 /// A tenant's row as far as the hot path needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TenantHead {
+pub(super) struct TenantRow {
     pub(super) config_version: i64,
     /// Whether deliveries of earlier events are left for later.
     pub(super) expanding: bool,
-    position: Position,
-    time: Timestamp,
-    /// Where it was when the transaction began.
-    before: Position,
 }
-
-impl TenantHead {
-    fn is_raised(&self) -> bool {
-        self.position > self.before
-    }
-
-    /// Makes room for one more entry.
-    fn advance(&mut self, time: Timestamp) {
-        self.position.0 += 1;
-        self.time = self.time.max(time);
-    }
-}
-
-/// A change of a delivery, on its way into the journal.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Entry {
-    pub(in crate::store) event_key: EventKey,
-    pub(in crate::store) webhook_key: WebhookKey,
-    pub(in crate::store) kind: ChangeKind,
-    pub(in crate::store) time: Timestamp,
-    pub(in crate::store) state: DeliveryState,
-}
-
-static INSERT_JOURNAL: Bulk = Bulk::new(
-    "INSERT INTO journal (tenant_key, position, event_key, webhook_key, kind, change_time, status,
-     attempt_count, due_time, start_time, end_time, sla_breach_time, outcome, http_status,
-     time_taken, error_text)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "",
-);
-
-// As in `ChangeKind::Accepted` and `DeliveryState::ACCEPTED`: half of all entries, and
-// nothing but keys and a time in them differs.
-static INSERT_ACCEPTED: Bulk = Bulk::new(
-    "INSERT INTO journal (tenant_key, position, event_key, webhook_key, change_time, kind, status,
-     attempt_count)",
-    "(?, ?, ?, ?, ?, 1, 1, 0)",
-    "",
-);
 
 impl WriteTx {
     /// Waits for the writer and begins.
@@ -104,7 +68,14 @@ impl WriteTx {
             ..TransactionOptions::default()
         };
         let tx = state.connection.begin_with_options(options).await?;
-        Ok(Self { tx, state, heads: BTreeMap::new(), arrivals: BTreeMap::new(), deferred: false })
+        Ok(Self {
+            tx,
+            state,
+            tenants: BTreeMap::new(),
+            open: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            deferred: false,
+        })
     }
 
     /// The transaction itself, for statements of any kind.
@@ -112,7 +83,8 @@ impl WriteTx {
         &self.tx
     }
 
-    /// Tells the engine once it is committed that a delivery was put back into its lane.
+    /// Tells the engine once it is committed that a delivery was put back into its lane, at
+    /// a position that was just appended.
     pub(in crate::store) fn put_back(
         &mut self,
         tenant: TenantKey,
@@ -120,12 +92,9 @@ impl WriteTx {
         position: Position,
         order: Option<OrderKey>,
     ) {
-        self.arrive(tenant, Arrival::Stored { webhook_key, position, order });
-    }
-
-    /// Tells the engine once it is committed what came to wait, in the order of the journal.
-    pub(super) fn arrive(&mut self, tenant: TenantKey, arrival: Arrival) {
-        self.arrivals.entry(tenant).or_default().push(arrival);
+        if let Some(commit) = self.commits.get_mut(&tenant) {
+            commit.arrivals.push(Arrival::Stored { webhook_key, position, order });
+        }
     }
 
     /// Executes one statement.
@@ -154,66 +123,71 @@ impl WriteTx {
         self.tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
     }
 
-    /// Reads a tenant's head, once per transaction.
-    pub(super) async fn head(&mut self, tenant: TenantKey) -> Result<&mut TenantHead, Failure> {
-        if !self.heads.contains_key(&tenant) {
-            let sql = "SELECT config_version, head, head_time, EXISTS (
+    /// Reads a tenant's row, once per transaction.
+    pub(super) async fn tenant(&mut self, tenant: TenantKey) -> Result<&mut TenantRow, Failure> {
+        if !self.tenants.contains_key(&tenant) {
+            let sql = "SELECT config_version, EXISTS (
                          SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key) AS expanding
                        FROM tenants t WHERE t.tenant_key = $1";
             let rows = self.query(sql, [tenant.0.into()]).await?;
             let row = rows.first().ok_or_else(|| corrupt("tenant: it has no row"))?;
-            let position = Position(row.try_get("", "head")?);
-            let head = TenantHead {
+            let row = TenantRow {
                 config_version: row.try_get("", "config_version")?,
                 expanding: row.try_get("", "expanding")?,
-                position,
-                before: position,
-                time: Timestamp::from_micros(row.try_get("", "head_time")?),
             };
-            self.heads.insert(tenant, head);
+            self.tenants.insert(tenant, row);
         }
-        Ok(self.heads.get_mut(&tenant).ok_or_else(|| corrupt("tenant"))?)
+        Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant"))?)
     }
 
-    /// Appends changes to a tenant's journal; returns the position of the first.
-    /// Times never go back within a journal, whatever the clock does.
+    /// Adds changes of deliveries to a tenant's journal. They get their positions at the
+    /// end of the transaction.
+    pub(in crate::store) fn note(
+        &mut self,
+        tenant: TenantKey,
+        entries: impl IntoIterator<Item = place::Entry>,
+    ) {
+        self.open.entry(tenant).or_default().changes.extend(entries);
+    }
+
+    /// Adds new deliveries, whose rows are written at the end of the transaction, with their
+    /// positions; then the engine hears of them.
+    pub(super) fn accept(
+        &mut self,
+        tenant: TenantKey,
+        deliveries: impl IntoIterator<Item = NewDelivery>,
+    ) {
+        self.open.entry(tenant).or_default().accepted.extend(deliveries);
+    }
+
+    /// Appends changes to a tenant's journal now; returns the position of the first. To be
+    /// done last: nothing is to follow but what needs these positions.
     pub(in crate::store) async fn append(
         &mut self,
         tenant: TenantKey,
-        entries: &[Entry],
+        entries: &[place::Entry],
     ) -> Result<Position, Failure> {
-        let head = self.head(tenant).await?;
-        let first = Position(head.position.0 + 1);
-        let mut values = Vec::with_capacity(entries.len() * 16);
-        for entry in entries {
-            head.advance(entry.time);
-            push_entry(&mut values, tenant, head.position, head.time, entry);
-        }
-        INSERT_JOURNAL.run(&self.tx, values).await?;
-        Ok(first)
+        self.note(tenant, entries.iter().cloned());
+        self.place().await?;
+        let head = self.commits.get(&tenant).map(|commit| commit.last).unwrap_or_default();
+        Ok(Position(head.0 + 1 - entries.len() as i64))
     }
 
-    /// Appends that deliveries of new events were accepted, as [`Self::append`] would.
-    pub(super) async fn append_accepted(
-        &mut self,
-        tenant: TenantKey,
-        accepted: impl ExactSizeIterator<Item = (EventKey, WebhookKey, Timestamp)>,
-    ) -> Result<Position, Failure> {
-        let head = self.head(tenant).await?;
-        let first = Position(head.position.0 + 1);
-        let mut values = Vec::with_capacity(accepted.len() * 5);
-        for (event_key, webhook_key, time) in accepted {
-            head.advance(time);
-            values.extend([
-                tenant.0.into(),
-                head.position.0.into(),
-                event_key.0.into(),
-                webhook_key.0.into(),
-                head.time.micros().into(),
-            ]);
+    async fn place(&mut self) -> Result<(), Failure> {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|_, open| !open.is_empty());
+        for commit in place::place(self, open).await? {
+            match self.commits.entry(commit.tenant) {
+                Entry::Vacant(none) => drop(none.insert(commit)),
+                // The head is this transaction's until it ends, so it goes right on.
+                Entry::Occupied(mut before) => {
+                    let before = before.get_mut();
+                    before.last = commit.last;
+                    before.arrivals.extend(commit.arrivals);
+                }
+            }
         }
-        INSERT_ACCEPTED.run(&self.tx, values).await?;
-        Ok(first)
+        Ok(())
     }
 
     /// Writes an event of the service's own with its deliveries, which are handed to the
@@ -229,66 +203,21 @@ impl WriteTx {
     /// Ends the transaction. Once this returns `Ok`, everything is synced to disk,
     /// who waits for the journal is woken, and the engine has the new deliveries.
     pub(in crate::store) async fn commit(mut self) -> Result<(), Failure> {
-        let heads = std::mem::take(&mut self.heads);
-        for (tenant, head) in heads.iter().filter(|(_, head)| head.is_raised()) {
-            let sql = "UPDATE tenants SET head = $1, head_time = $2 WHERE tenant_key = $3";
-            let values = [head.position.0.into(), head.time.micros().into(), tenant.0.into()];
-            self.execute(sql, values).await?;
-        }
+        self.place().await?;
         fail::fail_point!("before-commit", |_| std::process::abort());
         self.tx.commit().await?;
         fail::fail_point!("after-commit", |_| std::process::abort());
-        for (tenant, head) in heads.iter().filter(|(_, head)| head.is_raised()) {
-            self.state.heads.raise(*tenant, head.position);
+        for commit in self.commits.values() {
+            self.state.heads.raise(commit.tenant, commit.last);
         }
         if self.deferred {
             self.state.expansions.notify_one();
         }
-        let raised = heads.into_iter().filter(|(_, head)| head.is_raised());
-        let commits: Vec<_> = raised
-            .map(|(tenant, head)| Commit {
-                tenant,
-                first: Position(head.before.0 + 1),
-                last: head.position,
-                arrivals: self.arrivals.remove(&tenant).unwrap_or_default(),
-            })
-            .collect();
-        if !commits.is_empty() {
+        if !self.commits.is_empty() {
             // Still holding the writer: the engine sees commits in their order. A
             // closed channel means that the engine has stopped; recovery reads the rest.
-            let _ = self.state.accepted.send(commits).await;
+            let _ = self.state.accepted.send(self.commits.into_values().collect()).await;
         }
         Ok(())
     }
-}
-
-fn push_entry(
-    to: &mut Vec<Value>,
-    tenant: TenantKey,
-    at: Position,
-    time: Timestamp,
-    entry: &Entry,
-) {
-    let optional = |time: Option<Timestamp>| Value::from(time.map(Timestamp::micros));
-    let DeliveryState { status, attempt_count, due_time, start_time, end_time, .. } = entry.state;
-    let last = entry.state.last.as_ref();
-    let error = last.filter(|last| !last.error.is_empty()).map(|last| last.error.clone());
-    to.extend([
-        tenant.0.into(),
-        at.0.into(),
-        entry.event_key.0.into(),
-        entry.webhook_key.0.into(),
-        entry.kind.number().into(),
-        time.micros().into(),
-        status.number().into(),
-        i64::from(attempt_count).into(),
-        optional(due_time),
-        optional(start_time),
-        optional(end_time),
-        optional(entry.state.sla_breach_time),
-        last.map(|last| last.outcome.number()).into(),
-        last.map(|last| i32::from(last.http_status)).into(),
-        last.map(|last| micros(last.time_taken)).into(),
-        error.into(),
-    ]);
 }
