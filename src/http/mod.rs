@@ -1,13 +1,14 @@
 //! The HTTP facades: documented APIs of others, as thin modules over the same services.
 //!
 //! Each dialect has its own paths, shapes and errors; no quirk of one leaves its module.
-//! What they share is here: who is calling, how JSON is read, and which status a
-//! [`Reason`](crate::domain::error::Reason) has.
+//! What they share is here: who is calling, how JSON is read, why requests are refused, and
+//! which status a [`Reason`](crate::domain::error::Reason) has.
 
 mod answer;
 mod body;
 mod members;
 mod parameters;
+mod refusal;
 mod socotra;
 mod sonar;
 mod status;

@@ -17,7 +17,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use self::refusal::Refusal;
-use super::{Facades, parameters::Parameters};
+use super::{Facades, parameters::Parameters, refusal::Cause};
 use crate::domain::error::Faults;
 
 /// Results of a page that does not say how many.
@@ -53,11 +53,11 @@ pub(super) fn routes() -> Router<Facades> {
 }
 
 async fn wrong_method() -> Refusal {
-    Refusal::Method
+    Cause::Method.into()
 }
 
 async fn nothing_here() -> Refusal {
-    Refusal::NotFound
+    Cause::NotFound.into()
 }
 
 /// What a path names, decoded. A path that cannot be decoded names nothing.
@@ -68,7 +68,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(names)| Self(names)).map_err(|_| Refusal::NotFound)
+        path.map(|Path(names)| Self(names)).map_err(|_| Cause::NotFound.into())
     }
 }
 

@@ -2,65 +2,37 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Serialize;
 
 use crate::{
-    domain::error::{Error, Faults},
-    http::{answer, body::BodyFault, status},
+    domain::error::Error,
+    http::{
+        refusal::{Cause, in_words},
+        status,
+    },
 };
 
 /// A refused request.
-pub(super) enum Refusal {
-    /// By the services, or for faults of the request.
-    Error(Error),
-    /// Its body cannot be read.
-    Body(BodyFault),
-    /// There is nothing at this path.
-    NotFound,
-    /// The path has no such method.
-    Method,
-}
+pub(super) struct Refusal(Cause);
 
-#[derive(Serialize)]
-struct Body {
-    error: String,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<Faults> for Refusal {
-    fn from(faults: Faults) -> Self {
-        Self::Error(faults.into_error())
-    }
-}
-
-impl From<BodyFault> for Refusal {
-    fn from(fault: BodyFault) -> Self {
-        Self::Body(fault)
+impl<C: Into<Cause>> From<C> for Refusal {
+    fn from(cause: C) -> Self {
+        Self(cause.into())
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let retry_after = match &self {
-            Self::Error(error) => error.retry_after,
-            _ => None,
-        };
-        let (status, error) = match self {
-            Self::Error(error) => (status::of(error.reason), told(error)),
-            Self::Body(fault) => (fault.status(), fault.to_string()),
-            Self::NotFound => (StatusCode::NOT_FOUND, "nothing is here".to_owned()),
-            Self::Method => {
-                (StatusCode::METHOD_NOT_ALLOWED, "the path has no such method".to_owned())
-            }
-        };
-        let mut response = answer::json(status, &Body { error });
-        answer::retry_after(&mut response, retry_after);
-        response
+        self.0.answer(|cause| {
+            let (status, error) = match cause {
+                Cause::Error(error) => (status::of(error.reason), told(error)),
+                Cause::Body(fault) => (fault.status(), fault.to_string()),
+                Cause::NotFound => (StatusCode::NOT_FOUND, "nothing is here".to_owned()),
+                Cause::Method => {
+                    (StatusCode::METHOD_NOT_ALLOWED, "the path has no such method".to_owned())
+                }
+            };
+            in_words(status, error)
+        })
     }
 }
 

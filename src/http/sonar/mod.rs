@@ -17,7 +17,7 @@ use self::{
     definition::{Definition, Shown},
     refusal::Refusal,
 };
-use super::{Facades, Presented, answer, body};
+use super::{Facades, Presented, answer, body, refusal::Cause};
 use crate::{
     domain::{
         error::{Error, Faults, Reason},
@@ -43,11 +43,11 @@ pub(super) fn routes() -> Router<Facades> {
 }
 
 async fn wrong_method() -> Refusal {
-    Refusal::Method
+    Cause::Method.into()
 }
 
 async fn nothing_here() -> Refusal {
-    Refusal::NotFound
+    Cause::NotFound.into()
 }
 
 async fn create(

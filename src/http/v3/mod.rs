@@ -27,7 +27,7 @@ use http::HeaderValue;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use self::refusal::Refusal;
-use super::Facades;
+use super::{Facades, refusal::Cause};
 use crate::service::scope::Scope;
 
 /// The routes of this dialect. Pages of these origins may call them from a browser.
@@ -64,11 +64,11 @@ where
 }
 
 async fn wrong_method() -> Refusal {
-    Refusal::Method
+    Cause::Method.into()
 }
 
 async fn nothing_here() -> Refusal {
-    Refusal::NotFound
+    Cause::NotFound.into()
 }
 
 /// The zone that times are written in: the tenant's.

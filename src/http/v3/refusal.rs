@@ -7,71 +7,53 @@ use http::StatusCode;
 
 use super::{codes::Code, envelope, envelope::Remark};
 use crate::{
-    domain::error::{Error, Faults, Violation},
-    http::{answer, body::BodyFault, status},
+    domain::error::{Error, Violation},
+    http::{body::BodyFault, refusal::Cause, status},
 };
 
 /// A refused request.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// By the services, or for faults of the request.
-    Error(Error),
-    /// Its body cannot be read.
-    Body(BodyFault),
+    /// As in any dialect.
+    Cause(Cause),
     /// A change names a webhook that is not there.
     NoSuchWebhook,
-    /// There is nothing at this path.
-    NotFound,
-    /// The path has no such method.
-    Method,
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<Faults> for Refusal {
-    fn from(faults: Faults) -> Self {
-        Self::Error(faults.into_error())
-    }
-}
-
-impl From<BodyFault> for Refusal {
-    fn from(fault: BodyFault) -> Self {
-        Self::Body(fault)
+impl<C: Into<Cause>> From<C> for Refusal {
+    fn from(cause: C) -> Self {
+        Self::Cause(cause.into())
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let retry_after = match &self {
-            Self::Error(error) => error.retry_after,
-            _ => None,
-        };
-        let (status, errors) = match self {
-            Self::Error(error) => (status::of(error.reason), remarks(error)),
-            Self::Body(fault) => {
-                (fault.status(), vec![Remark::error(code(&fault), fault.to_string())])
-            }
+        match self {
+            Self::Cause(cause) => cause.answer(answer),
             Self::NoSuchWebhook => {
                 let error = Remark::error(Code::WebhookNotFound, "webHookId is invalid");
-                (StatusCode::BAD_REQUEST, vec![error])
+                envelope::failed(StatusCode::BAD_REQUEST, vec![error])
             }
-            Self::NotFound => {
-                let error = Remark::error(Code::PathNotFound, "there is nothing at this path");
-                (StatusCode::NOT_FOUND, vec![error])
-            }
-            Self::Method => {
-                let error = Remark::error(Code::MethodNotAllowed, "the path has no such method");
-                (StatusCode::METHOD_NOT_ALLOWED, vec![error])
-            }
-        };
-        let mut response = envelope::failed(status, errors);
-        answer::retry_after(&mut response, retry_after);
-        response
+        }
     }
+}
+
+fn answer(cause: Cause) -> Response {
+    let (status, errors) = match cause {
+        Cause::Error(error) => (status::of(error.reason), remarks(error)),
+        Cause::Body(fault) => {
+            (fault.status(), vec![Remark::error(code(&fault), fault.to_string())])
+        }
+        Cause::NotFound => {
+            let error = Remark::error(Code::PathNotFound, "there is nothing at this path");
+            (StatusCode::NOT_FOUND, vec![error])
+        }
+        Cause::Method => {
+            let error = Remark::error(Code::MethodNotAllowed, "the path has no such method");
+            (StatusCode::METHOD_NOT_ALLOWED, vec![error])
+        }
+    };
+    envelope::failed(status, errors)
 }
 
 fn code(fault: &BodyFault) -> Code {
@@ -159,7 +141,7 @@ fn top(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::error::Reason;
+    use crate::domain::error::{Faults, Reason};
 
     fn told(faults: Faults) -> Vec<String> {
         let remarks = remarks(faults.into_error());

@@ -6,6 +6,7 @@ use axum::{
 };
 
 use super::refusal::Refusal;
+use crate::http::refusal::Cause;
 
 /// What the path names, decoded. A path that cannot be decoded names nothing.
 pub(super) struct Segment(pub(super) String);
@@ -15,6 +16,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(name)| Self(name)).map_err(|_| Refusal::NotFound)
+        path.map(|Path(name)| Self(name)).map_err(|_| Cause::NotFound.into())
     }
 }
