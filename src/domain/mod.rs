@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock, rolls dice or knows a database: time and
 //! chance are parameters. Every other layer speaks in these types.
 
+pub mod access;
 pub mod actor;
 pub mod address;
 pub mod alert;

@@ -1,19 +1,7 @@
 //! Who may call what: the permission that each RPC needs. What is not in this table is
 //! not served.
 
-use crate::domain::permission::Permission;
-
-/// What a caller needs for an RPC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing: load balancers ask for the health without credentials.
-    Open,
-    /// Credentials of any kind: reflection shows nothing but the contract, still only to those
-    /// who may use some of it.
-    Known,
-    /// Credentials with this permission.
-    Needs(Permission),
-}
+use crate::domain::{access::Access, permission::Permission};
 
 use Access::{Known, Needs, Open};
 use Permission::{
@@ -131,18 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_what_each_rpc_of_ours_needs() {
-        let readme = include_str!("../../docs/credentials.md");
+    fn the_documentation_shows_what_each_rpc_needs() {
+        let text = include_str!("../../docs/credentials.md");
         for (path, access) in ACCESS {
-            let needs = match access {
-                Access::Open => "nothing".to_owned(),
-                Access::Known => "any credentials".to_owned(),
-                Access::Needs(permission) => format!("`{permission}`"),
-            };
+            let needs = access.documented();
             let rpc = path.rsplit_once('/').map_or(*path, |(_, rpc)| rpc);
             let service = path.split('/').nth(1).and_then(|name| name.rsplit('.').next());
             let row = format!("| {} | {rpc} | {needs} |", service.unwrap_or_default());
-            assert!(readme.contains(&row), "docs/credentials.md has no line {row:?}");
+            assert!(text.contains(&row), "docs/credentials.md has no line {row:?}");
         }
     }
 }

@@ -9,13 +9,9 @@ use axum::{
 };
 use tonic::Status;
 
-use super::{
-    access::{self, Access},
-    ending::Ending,
-    status::not_built,
-};
+use super::{access, ending::Ending, status::not_built};
 use crate::{
-    domain::{error::Result, permission::Permission},
+    domain::{access::Access, permission::Permission},
     service::auth::{Auth, Caller, Credentials, Peer},
 };
 
@@ -39,7 +35,7 @@ pub(super) async fn authorize(
     let is_stream = access::is_stream(request.uri().path());
     let from = request.extensions().get::<Peer>().map(|peer| peer.0);
     let credentials = Credentials::read(request.headers(), from);
-    let caller = match identify(&auth, access, &credentials).await {
+    let caller = match auth.admit(access, &credentials).await {
         Ok(caller) => caller,
         Err(error) => return Status::from(error).into_http::<Body>(),
     };
@@ -54,19 +50,4 @@ pub(super) async fn authorize(
         }),
         _ => response,
     }
-}
-
-async fn identify(
-    auth: &Auth,
-    access: Access,
-    credentials: &Credentials,
-) -> Result<Option<Caller>> {
-    if access == Access::Open {
-        return Ok(None);
-    }
-    let caller = auth.caller(credentials).await?;
-    if let Access::Needs(permission) = access {
-        caller.require(permission)?;
-    }
-    Ok(Some(caller))
 }

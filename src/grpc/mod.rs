@@ -23,7 +23,7 @@ mod status;
 mod tenants;
 mod webhooks;
 
-pub use access::{ACCESS, Access};
+pub use access::ACCESS;
 pub use routes::{MOUNTED, routes};
 pub use scoped::Handlers;
 

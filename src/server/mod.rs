@@ -156,7 +156,8 @@ impl Server {
         let routes = grpc::routes(services, health_service, draining.clone())
             .map_err(|e| format!("reflection: {e}"))?;
         let origins: Vec<_> = config.cors_origins.iter().map(Origin::header).collect();
-        let routes = peer::tell(routes.merge(http::routes(facades, &origins)));
+        let facades = http::routes(facades, &origins)?;
+        let routes = peer::tell(routes.merge(facades));
         let routes = if config.dev { local_only::guard(routes) } else { routes };
 
         let served = listen::serve(listener, routes, draining.clone());

@@ -3,8 +3,11 @@
 use prost::Message;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use tidings::{
-    domain::permission::{Permission, Permissions},
-    grpc::{ACCESS, Access, DESCRIPTOR, MOUNTED},
+    domain::{
+        access::Access,
+        permission::{Permission, Permissions},
+    },
+    grpc::{ACCESS, DESCRIPTOR, MOUNTED},
 };
 use tonic::{Code, Status, Streaming};
 

@@ -38,6 +38,7 @@ mod random_messages;
 mod rebinding;
 mod retries;
 mod retry_delivery;
+mod route_access;
 mod secrets_at_rest;
 mod sender;
 mod sender_failures;

@@ -1,6 +1,6 @@
 //! Diverted events: listed, shown, sent again and given up.
 
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
@@ -13,9 +13,8 @@ use crate::{
         id::{EventId, EventLogId},
         limits,
         log_filter::EventLogFilter,
-        permission::Permission,
     },
-    http::{Facades, Presented, answer, parameters::Parameters},
+    http::{Facades, answer, parameters::Parameters},
     service::{
         diverted_events::{DivertedQuery, JobRequest},
         event_logs::LogQuery,
@@ -28,11 +27,9 @@ const MAX_OFFSET: i32 = 10_000;
 
 pub(super) async fn list(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named(tenant): Named<String>,
+    Extension(scope): Extension<Scope>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::EventLogsRead).await?;
     let mut faults = Faults::default();
     let mut parameters = Parameters::of(uri.query());
     let offset = parameters.count("offset", 0..=MAX_OFFSET, &mut faults).unwrap_or(0);
@@ -60,10 +57,9 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::EventLogsRead).await?;
     let ids = find(&facades, &scope, &locator).await?;
     let last = ids.last().ok_or_else(missing)?;
     let event = facades.services.diverted_events.get(&scope, &last.to_string()).await?;
@@ -72,30 +68,28 @@ pub(super) async fn show(
 
 pub(super) async fn resend(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    start(JobKind::Replay, &facades, &presented, &tenant, &locator).await
+    start(JobKind::Replay, &facades, &scope, &locator).await
 }
 
 pub(super) async fn discard(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    start(JobKind::Discard, &facades, &presented, &tenant, &locator).await
+    start(JobKind::Discard, &facades, &scope, &locator).await
 }
 
 /// The answer comes when the job is stored; it is done soon after.
 async fn start(
     kind: JobKind,
     facades: &Facades,
-    presented: &Presented,
-    tenant: &str,
+    scope: &Scope,
     locator: &str,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(tenant, presented, Permission::EventLogsWrite).await?;
-    let ids = find(facades, &scope, locator).await?;
+    let ids = find(facades, scope, locator).await?;
     let request = JobRequest {
         kind,
         selector: DivertedSelector { ids, ..DivertedSelector::default() },
@@ -104,7 +98,7 @@ async fn start(
         validate_only: false,
         faults: Faults::default(),
     };
-    facades.services.diverted_events.start(&scope, request).await?;
+    facades.services.diverted_events.start(scope, request).await?;
     Ok(answer::empty(StatusCode::ACCEPTED))
 }
 

@@ -1,6 +1,6 @@
 //! Events, as they are delivered.
 
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,11 +11,10 @@ use crate::{
         body::{PayloadFormat, Recipe},
         error::{Error, Faults, Reason},
         event::Event,
-        permission::Permission,
         time::Timestamp,
         webhook::WebhookSpec,
     },
-    http::{Facades, Presented, answer, parameters::Parameters},
+    http::{Facades, answer, parameters::Parameters},
     service::{event_lists::EventQuery, scope::Scope},
 };
 
@@ -33,21 +32,18 @@ struct Page {
 
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::EventLogsRead).await?;
     let event = facades.services.events.get(&scope, &locator).await?;
     Ok(answer::json(StatusCode::OK, &written(&scope, &event)?))
 }
 
 pub(super) async fn list(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named(tenant): Named<String>,
+    Extension(scope): Extension<Scope>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::EventLogsRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut query = EventQuery::default();
     let faults = &mut query.faults;
@@ -60,11 +56,10 @@ pub(super) async fn list(
 
 pub(super) async fn of_request(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, request_id)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, request_id)): Named<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::EventLogsRead).await?;
     let query = EventQuery { request_id, ..EventQuery::default() };
     let page = read_page(&facades, &scope, query, Parameters::of(uri.query())).await?;
     let mut response = answer::json(StatusCode::OK, &page.items);

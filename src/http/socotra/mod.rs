@@ -8,17 +8,17 @@ mod failures;
 mod refusal;
 mod webhooks;
 
-use axum::{
-    Router,
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
-    routing::{any, get, patch, post},
-};
+use axum::extract::{FromRequestParts, Path};
+use http::{Method, request::Parts};
 use serde::de::DeserializeOwned;
 
 use self::refusal::Refusal;
-use super::{Facades, parameters::Parameters, refusal::Cause};
-use crate::domain::error::Faults;
+use super::{
+    parameters::Parameters,
+    refusal::Cause,
+    routes::{Dialect, Routes},
+};
+use crate::{domain::error::Faults, service::Services};
 
 /// Results of a page that does not say how many.
 const DEFAULT_COUNT: i32 = 25;
@@ -26,38 +26,42 @@ const DEFAULT_COUNT: i32 = 25;
 const MAX_COUNT: i32 = 100;
 
 /// The routes of this dialect.
-pub(super) fn routes() -> Router<Facades> {
-    let webhook = get(webhooks::show).patch(webhooks::change).delete(webhooks::remove);
-    let diverted = get(diverted::show).delete(diverted::discard);
-    Router::new()
-        .route("/event/{t}/webhooks", post(webhooks::create).fallback(wrong_method))
-        .route("/event/{t}/webhooks/list", get(webhooks::list).fallback(wrong_method))
-        .route("/event/{t}/webhooks/{id}", webhook.fallback(wrong_method))
-        .route(
-            "/event/{t}/webhooks/{id}/unsuspend",
-            patch(webhooks::unsuspend).fallback(wrong_method),
+pub(super) fn routes(services: &Services) -> Dialect {
+    let one_webhook = "/event/{tenantLocator}/webhooks/{locator}";
+    let one_diverted = "/event/{tenantLocator}/diverted-events/{locator}";
+    Routes::<Refusal>::new(services)
+        .serve(Method::POST, "/event/{tenantLocator}/webhooks", webhooks::create)
+        .serve(Method::GET, "/event/{tenantLocator}/webhooks/list", webhooks::list)
+        .serve(Method::GET, one_webhook, webhooks::show)
+        .serve(Method::PATCH, one_webhook, webhooks::change)
+        .serve(Method::DELETE, one_webhook, webhooks::remove)
+        .serve(
+            Method::PATCH,
+            "/event/{tenantLocator}/webhooks/{locator}/unsuspend",
+            webhooks::unsuspend,
         )
-        .route("/event/{t}/diverted-events/list", get(diverted::list).fallback(wrong_method))
-        .route("/event/{t}/diverted-events/{id}", diverted.fallback(wrong_method))
-        .route(
-            "/event/{t}/diverted-events/{id}/resend",
-            post(diverted::resend).fallback(wrong_method),
+        .serve(Method::GET, "/event/{tenantLocator}/diverted-events/list", diverted::list)
+        .serve(Method::GET, one_diverted, diverted::show)
+        .serve(Method::DELETE, one_diverted, diverted::discard)
+        .serve(
+            Method::POST,
+            "/event/{tenantLocator}/diverted-events/{locator}/resend",
+            diverted::resend,
         )
-        .route("/event/{t}/events/list", get(events::list).fallback(wrong_method))
-        .route("/event/{t}/events/request/{id}", get(events::of_request).fallback(wrong_method))
-        .route("/event/{t}/events/{id}", get(events::show).fallback(wrong_method))
-        .route("/event", any(nothing_here))
-        .route("/event/", any(nothing_here))
-        .route("/event/{t}", any(nothing_here))
-        .route("/event/{t}/{*rest}", any(nothing_here))
-}
-
-async fn wrong_method() -> Refusal {
-    Cause::Method.into()
-}
-
-async fn nothing_here() -> Refusal {
-    Cause::NotFound.into()
+        .serve(Method::GET, "/event/{tenantLocator}/events/list", events::list)
+        .serve(
+            Method::GET,
+            "/event/{tenantLocator}/events/request/{requestLocator}",
+            events::of_request,
+        )
+        .serve(Method::GET, "/event/{tenantLocator}/events/{locator}", events::show)
+        .nothing_at([
+            "/event",
+            "/event/",
+            "/event/{tenantLocator}",
+            "/event/{tenantLocator}/{*path}",
+        ])
+        .finish()
 }
 
 /// What a path names, decoded. A path that cannot be decoded names nothing.

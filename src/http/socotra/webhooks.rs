@@ -1,6 +1,7 @@
 //! Webhooks: made, listed, shown, changed, let go and deleted.
 
 use axum::{
+    Extension,
     extract::{Request, State},
     response::Response,
 };
@@ -13,18 +14,19 @@ use super::{
     refuse_unknown,
 };
 use crate::{
-    domain::{error::Faults, permission::Permission},
-    http::{Facades, Presented, answer, body, parameters::Parameters},
-    service::webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
+    domain::error::Faults,
+    http::{Facades, answer, body, parameters::Parameters},
+    service::{
+        scope::Scope,
+        webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
+    },
 };
 
 pub(super) async fn create(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named(tenant): Named<String>,
+    Extension(scope): Extension<Scope>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksWrite).await?;
     let mut faults = Faults::default();
     let spec = definition::read_new(body::read_json(request).await?, &mut faults);
     if !faults.is_empty() {
@@ -38,11 +40,9 @@ pub(super) async fn create(
 
 pub(super) async fn list(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named(tenant): Named<String>,
+    Extension(scope): Extension<Scope>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksRead).await?;
     let mut faults = Faults::default();
     let mut parameters = Parameters::of(uri.query());
     let either = "true or false";
@@ -72,21 +72,19 @@ fn read_types(parameters: &mut Parameters) -> Vec<String> {
 
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksRead).await?;
     let webhook = facades.services.webhooks.get(&scope, &locator).await?;
     Ok(answer::json(StatusCode::OK, &Shown::of(&webhook)))
 }
 
 pub(super) async fn change(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksWrite).await?;
     facades.services.webhooks.get(&scope, &locator).await?;
     let mut faults = Faults::default();
     let definition = Definition::read_change(body::read_json(request).await?, &mut faults);
@@ -105,20 +103,18 @@ pub(super) async fn change(
 
 pub(super) async fn unsuspend(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksWrite).await?;
     facades.services.webhooks.unsuspend(&scope, &locator, false).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn remove(
     State(facades): State<Facades>,
-    presented: Presented,
-    Named((tenant, locator)): Named<(String, String)>,
+    Extension(scope): Extension<Scope>,
+    Named((_, locator)): Named<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope_in(&tenant, &presented, Permission::WebhooksWrite).await?;
     facades.services.webhooks.delete(&scope, &locator, "", false).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }

@@ -6,25 +6,27 @@ mod refusal;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension,
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
-    routing::{any, get},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use self::{
     definition::{Definition, Shown},
     refusal::Refusal,
 };
-use super::{Facades, Presented, answer, body, refusal::Cause};
+use super::{
+    Facades, answer, body,
+    routes::{Dialect, Routes},
+};
 use crate::{
     domain::{
         error::{Error, Faults, Reason},
-        permission::Permission,
         webhook::Webhook,
     },
     service::{
+        Services,
         scope::Scope,
         webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
     },
@@ -34,28 +36,23 @@ use crate::{
 const PAGE: i32 = 1_000;
 
 /// The routes of this dialect.
-pub(super) fn routes() -> Router<Facades> {
-    let one = get(show).put(change).patch(change).delete(remove).fallback(wrong_method);
-    Router::new()
-        .route("/api/v1/webhooks", get(list).post(create).fallback(wrong_method))
-        .route("/api/v1/webhooks/{id}", one)
-        .route("/api/v1/webhooks/{id}/{*rest}", any(nothing_here))
-}
-
-async fn wrong_method() -> Refusal {
-    Cause::Method.into()
-}
-
-async fn nothing_here() -> Refusal {
-    Cause::NotFound.into()
+pub(super) fn routes(services: &Services) -> Dialect {
+    Routes::<Refusal>::new(services)
+        .serve(Method::GET, "/api/v1/webhooks", list)
+        .serve(Method::POST, "/api/v1/webhooks", create)
+        .serve(Method::GET, "/api/v1/webhooks/{id}", show)
+        .serve(Method::PUT, "/api/v1/webhooks/{id}", change)
+        .serve(Method::PATCH, "/api/v1/webhooks/{id}", change)
+        .serve(Method::DELETE, "/api/v1/webhooks/{id}", remove)
+        .nothing_at(["/api/v1/webhooks/{id}/{*path}"])
+        .finish()
 }
 
 async fn create(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let mut faults = Faults::default();
     let spec = Definition::read(body::read_json(request).await?, &mut faults)?.create(&mut faults);
     if !faults.is_empty() {
@@ -67,8 +64,10 @@ async fn create(
     Ok(shown(&made.webhook))
 }
 
-async fn list(State(facades): State<Facades>, presented: Presented) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
+async fn list(
+    State(facades): State<Facades>,
+    Extension(scope): Extension<Scope>,
+) -> Result<Response, Refusal> {
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let query = WebhookQuery { page_size: PAGE, page_token, ..WebhookQuery::default() };
@@ -83,20 +82,18 @@ async fn list(State(facades): State<Facades>, presented: Presented) -> Result<Re
 
 async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     Ok(shown(&*find(&facades, &scope, &id).await?))
 }
 
 async fn change(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let webhook_id = find(&facades, &scope, &id).await?.webhook_id.to_string();
     let mut faults = Faults::default();
     let definition = Definition::read(body::read_json(request).await?, &mut faults)?;
@@ -115,10 +112,9 @@ async fn change(
 
 async fn remove(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let webhook_id = find(&facades, &scope, &id).await?.webhook_id.to_string();
     facades.services.webhooks.delete(&scope, &webhook_id, "", false).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))

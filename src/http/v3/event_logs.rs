@@ -1,6 +1,6 @@
 //! `/v3/webHooks/eventLog`: what became of events.
 
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::{StatusCode, Uri};
 
 use super::{
@@ -13,21 +13,19 @@ use crate::{
         id::EventId,
         limits,
         log_filter::EventLogFilter,
-        permission::Permission,
     },
-    http::{Facades, Presented, parameters::Parameters},
-    service::event_logs::LogQuery,
+    http::{Facades, parameters::Parameters},
+    service::{event_logs::LogQuery, scope::Scope},
 };
 
 /// The record of one event: of several webhooks the last one to settle, unless the
 /// request names a consumer group.
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(event_id): Segment,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::EventLogsRead).await?;
     let logs = &facades.services.event_logs;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
@@ -64,33 +62,32 @@ pub(super) async fn show(
 /// The records of the events that one API call caused.
 pub(super) async fn of_request(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(request_id): Segment,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let filter = EventLogFilter { request_id, ..EventLogFilter::default() };
-    list(&facades, &presented, filter, &uri).await
+    list(&facades, &scope, filter, &uri).await
 }
 
 /// The records of the events that are about one thing.
 pub(super) async fn of_reference(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(ref_id): Segment,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let filter = EventLogFilter { ref_id, ..EventLogFilter::default() };
-    list(&facades, &presented, filter, &uri).await
+    list(&facades, &scope, filter, &uri).await
 }
 
 /// Records, the newest first.
 async fn list(
     facades: &Facades,
-    presented: &Presented,
+    scope: &Scope,
     filter: EventLogFilter,
     uri: &Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(presented, Permission::EventLogsRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
     let limit = parameters.count("limit", 1..=1_000, &mut faults);
@@ -103,13 +100,13 @@ async fn list(
         faults,
         ..LogQuery::default()
     };
-    let page = facades.services.event_logs.list(&scope, query).await?;
+    let page = facades.services.event_logs.list(scope, query).await?;
     let mut warnings = envelope::ignored(&parameters);
     if !page.next_page_token.is_empty() {
         let message = format!("there are more: pageToken={}", page.next_page_token);
         warnings.push(Remark::warning(Code::MoreRecords, message));
     }
-    let zone = zone(&scope);
+    let zone = zone(scope);
     let records: Vec<_> = page.records.iter().map(|record| Record::of(record, &zone)).collect();
     Ok(envelope::done(StatusCode::OK, records, warnings))
 }

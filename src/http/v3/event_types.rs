@@ -1,6 +1,7 @@
 //! `/v3/webHooks/eventMetaData`: event types.
 
 use axum::{
+    Extension,
     extract::{Request, State},
     response::Response,
 };
@@ -19,10 +20,12 @@ use crate::{
         error::Faults,
         event_metadata::{EventMetadata, EventMetadataSpec},
         limits,
-        permission::Permission,
     },
-    http::{Facades, Presented, body, parameters::Parameters},
-    service::event_types::{CreateEventType, EventTypeQuery},
+    http::{Facades, body, parameters::Parameters},
+    service::{
+        event_types::{CreateEventType, EventTypeQuery},
+        scope::Scope,
+    },
 };
 
 /// An event type in a list.
@@ -54,10 +57,9 @@ impl Shown {
 
 pub(super) async fn list(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
     let mut query = EventTypeQuery {
@@ -82,20 +84,18 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(event_name): Segment,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let metadata = facades.services.event_types.get(&scope, &event_name).await?;
     Ok(envelope::done(StatusCode::OK, Shown::of(metadata), Vec::new()))
 }
 
 pub(super) async fn create(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::EventMetadataWrite).await?;
     let text = body::read_json_text(request).await?;
     let mut faults = Faults::default();
     let mut object = Object::read(&text, &mut faults)?;

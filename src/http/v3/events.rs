@@ -15,12 +15,9 @@ use super::{
     request_id::RequestId, time, zone,
 };
 use crate::{
-    domain::{
-        enrichment::Blocks, error::Faults, event::EventDraft, permission::Permission,
-        time::Timestamp,
-    },
-    http::{Facades, Presented, body},
-    service::events::Incoming,
+    domain::{enrichment::Blocks, error::Faults, event::EventDraft, time::Timestamp},
+    http::{Facades, body},
+    service::{events::Incoming, scope::Scope},
 };
 
 /// What became of an event.
@@ -36,10 +33,9 @@ struct Published {
 pub(super) async fn publish(
     State(facades): State<Facades>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::EventsPublish).await?;
     let text = body::read_json_text(request).await?;
     let mut faults = Faults::default();
     let mut object = Object::read(&text, &mut faults)?;

@@ -19,56 +19,38 @@ mod tail_query;
 mod time;
 mod webhooks;
 
-use axum::{
-    Router, middleware,
-    routing::{any, get, post},
-};
-use http::HeaderValue;
+use axum::middleware;
+use http::{HeaderValue, Method};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use self::refusal::Refusal;
-use super::{Facades, refusal::Cause};
-use crate::service::scope::Scope;
+use super::routes::{Dialect, Routes};
+use crate::service::{Services, scope::Scope};
 
 /// The routes of this dialect. Pages of these origins may call them from a browser.
-pub(super) fn routes(origins: &[HeaderValue]) -> Router<Facades> {
-    let list = get(webhooks::list).post(webhooks::create);
-    let one = get(webhooks::show).put(webhooks::change).delete(webhooks::remove);
-    let types = get(event_types::list).post(event_types::create);
-    let routes = Router::new()
-        .route("/v3/webHooks", list.fallback(wrong_method))
-        .route("/v3/webHooks/{id}", one.fallback(wrong_method))
-        .route("/v3/webHooks/eventMetaData", types.fallback(wrong_method))
-        .route("/v3/webHooks/eventMetaData/{name}", only_get(event_types::show))
-        // Not a webhook of that id.
-        .route("/v3/webHooks/eventLog", any(nothing_here))
-        .route("/v3/webHooks/eventLog/tail", only_get(tail::follow))
-        .route("/v3/webHooks/eventLog/{id}", only_get(event_logs::show))
-        .route("/v3/webHooks/eventLog/requestId/{id}", only_get(event_logs::of_request))
-        .route("/v3/webHooks/eventLog/refId/{id}", only_get(event_logs::of_reference))
-        .route("/v3/events", post(events::publish).fallback(wrong_method))
-        .route("/v3/oauth/token/generate", post(session::generate).fallback(wrong_method))
-        .route("/v3", any(nothing_here))
-        .route("/v3/", any(nothing_here))
-        .route("/v3/{*rest}", any(nothing_here));
-    cors::allow(routes, origins).layer(middleware::from_fn(request_id::carry))
-}
-
-/// A path that can only be read.
-fn only_get<H, T>(handler: H) -> axum::routing::MethodRouter<Facades>
-where
-    H: axum::handler::Handler<T, Facades>,
-    T: 'static,
-{
-    get(handler).fallback(wrong_method)
-}
-
-async fn wrong_method() -> Refusal {
-    Cause::Method.into()
-}
-
-async fn nothing_here() -> Refusal {
-    Cause::NotFound.into()
+pub(super) fn routes(services: &Services, origins: &[HeaderValue]) -> Dialect {
+    Routes::<Refusal>::new(services)
+        .serve(Method::GET, "/v3/webHooks", webhooks::list)
+        .serve(Method::POST, "/v3/webHooks", webhooks::create)
+        .serve(Method::GET, "/v3/webHooks/{webHookId}", webhooks::show)
+        .serve(Method::PUT, "/v3/webHooks/{webHookId}", webhooks::change)
+        .serve(Method::DELETE, "/v3/webHooks/{webHookId}", webhooks::remove)
+        .serve(Method::GET, "/v3/webHooks/eventMetaData", event_types::list)
+        .serve(Method::POST, "/v3/webHooks/eventMetaData", event_types::create)
+        .serve(Method::GET, "/v3/webHooks/eventMetaData/{eventName}", event_types::show)
+        .serve_with_query_token(Method::GET, "/v3/webHooks/eventLog/tail", tail::follow)
+        .serve(Method::GET, "/v3/webHooks/eventLog/{eventId}", event_logs::show)
+        .serve(Method::GET, "/v3/webHooks/eventLog/requestId/{requestId}", event_logs::of_request)
+        .serve(Method::GET, "/v3/webHooks/eventLog/refId/{refId}", event_logs::of_reference)
+        .serve(Method::POST, "/v3/events", events::publish)
+        .serve(Method::POST, "/v3/oauth/token/generate", session::generate)
+        // The log by itself is not a webhook of that id.
+        .nothing_at(["/v3", "/v3/", "/v3/{*path}", "/v3/webHooks/eventLog"])
+        .finish()
+        .answered_by_layer(Method::OPTIONS, "/v3/{*path}")
+        .layered(|routes| {
+            cors::allow(routes, origins).layer(middleware::from_fn(request_id::carry))
+        })
 }
 
 /// The zone that times are written in: the tenant's.

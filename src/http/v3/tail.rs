@@ -8,6 +8,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     response::{
         IntoResponse, Response,
@@ -25,11 +26,10 @@ use crate::{
     domain::{
         delivery::{Change, ChangeKind},
         error::{Error, Faults, Reason, Result},
-        permission::Permission,
         tail::{GapCause, Lag, TailBody, TailMessage},
     },
-    http::{Facades, Presented, parameters::Parameters},
-    service::Services,
+    http::{Facades, gate::QUERY_TOKEN, parameters::Parameters},
+    service::{Services, auth::Caller, scope::Scope},
 };
 
 /// What a client that was cut off waits before it connects again.
@@ -41,18 +41,15 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) async fn follow(
     State(facades): State<Facades>,
-    Presented(mut credentials): Presented,
+    Extension(caller): Extension<Caller>,
+    Extension(scope): Extension<Scope>,
     headers: HeaderMap,
     uri: Uri,
 ) -> std::result::Result<Response, Refusal> {
     let mut parameters = Parameters::of(uri.query());
-    // Browsers cannot send headers of their own here. Taken out, it is in no message.
-    for token in parameters.texts("access_token") {
-        credentials = credentials.with_token(&token);
-    }
-    let Services { auth, scopes, event_logs, .. } = facades.services;
-    let caller = auth.caller(&credentials).await?;
-    let scope = scopes.enter(&caller, "", Permission::EventLogsRead).await?;
+    // Read at the gate. Taken out, it is in no message.
+    parameters.texts(QUERY_TOKEN);
+    let Services { auth, event_logs, .. } = facades.services;
     let mut faults = Faults::default();
     let request = tail_query::read(&headers, &mut parameters, &mut faults);
     let messages = event_logs.tail(&scope, request, faults).await?;

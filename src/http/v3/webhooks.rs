@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{Request, State},
     response::Response,
 };
@@ -16,10 +17,9 @@ use crate::{
     domain::{
         error::{Error, Faults, Reason},
         limits,
-        permission::Permission,
         webhook::Webhook,
     },
-    http::{Facades, Presented, body, parameters::Parameters},
+    http::{Facades, body, parameters::Parameters},
     service::{
         scope::Scope,
         webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
@@ -28,10 +28,9 @@ use crate::{
 
 pub(super) async fn create(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let text = body::read_json_text(request).await?;
     let (mut faults, mut warnings) = (Faults::default(), Vec::new());
     let mut object = Object::read(&text, &mut faults)?;
@@ -45,10 +44,9 @@ pub(super) async fn create(
 
 pub(super) async fn list(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
     let limit = parameters.count("limit", 1..=1_000, &mut faults);
@@ -76,21 +74,19 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(id): Segment,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksRead).await?;
     let webhook = facades.services.webhooks.get(&scope, &id).await?;
     Ok(shown(&scope, &webhook, Vec::new()))
 }
 
 pub(super) async fn change(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(id): Segment,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let current = match facades.services.webhooks.get(&scope, &id).await {
         Err(error) if error.reason == Reason::WebhookNotFound => Err(Refusal::NoSuchWebhook),
         found => found.map_err(Refusal::from),
@@ -131,10 +127,9 @@ fn kept(current: &Webhook, asked: &Definition) -> Vec<Remark> {
 
 pub(super) async fn remove(
     State(facades): State<Facades>,
-    presented: Presented,
+    Extension(scope): Extension<Scope>,
     Segment(id): Segment,
 ) -> Result<Response, Refusal> {
-    let scope = facades.scope(&presented, Permission::WebhooksWrite).await?;
     let deleted = facades.services.webhooks.delete(&scope, &id, "", false).await?;
     let missing = || Error::new(Reason::WebhookNotFound, "no such webhook");
     let webhook: Arc<Webhook> = deleted.ok_or_else(missing)?;

@@ -1,7 +1,7 @@
 //! Who is calling: the one place that makes callers of credentials, for all transports.
 //!
-//! What a caller may do is asked in two steps: [`Caller::require`] for the permission, and
-//! [`Scopes::enter`](super::scope::Scopes::enter) for the tenant.
+//! What a caller may do is asked in two steps: [`Auth::admit`] for what an RPC or a route
+//! needs, and [`Scopes::enter`](super::scope::Scopes::enter) for the tenant.
 
 mod caller;
 mod credentials;
@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     domain::{
+        access,
         api_key::{ApiKey, ApiKeyId},
         credential::{Credential, SessionSigner},
         error::{Error, Result},
@@ -102,6 +103,27 @@ impl Auth {
             Access::Open(caller) => Ok(caller.clone()),
             Access::Credentials => self.prove(credentials).await.map(|proof| proof.caller()),
         }
+    }
+
+    /// Who sends these credentials, where they are enough for what is asked for. Absent where
+    /// nobody is asked who they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::caller`]; `PERMISSION_DENIED`.
+    pub async fn admit(
+        &self,
+        needed: access::Access,
+        credentials: &Credentials,
+    ) -> Result<Option<Caller>> {
+        if needed == access::Access::Open {
+            return Ok(None);
+        }
+        let caller = self.caller(credentials).await?;
+        if let access::Access::Needs(permission) = needed {
+            caller.require(permission)?;
+        }
+        Ok(Some(caller))
     }
 
     /// Makes a token that stands for a key for an hour, or until the key ends.

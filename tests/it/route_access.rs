@@ -1,0 +1,206 @@
+//! Who may call what over HTTP: for each route, as the table of permissions has it.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tidings::{
+    domain::{
+        access::Access,
+        permission::{Permission, Permissions},
+    },
+    http::ACCESS,
+};
+
+use super::support::{
+    clock::ManualClock,
+    http_client::{HttpAnswer, HttpClient},
+    keys::{self, HOME},
+    server::TestServer,
+};
+
+/// The routes that need a permission.
+fn gated() -> impl Iterator<Item = (&'static Method, &'static str, Permission)> {
+    ACCESS.iter().filter_map(|(method, path, access)| match access {
+        Access::Needs(permission) => Some((method, *path, *permission)),
+        Access::Open | Access::Known => None,
+    })
+}
+
+/// A template with something in the place of each name.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let parts = template.split('/').map(|part| {
+        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        name.map_or_else(|| part.to_owned(), &value)
+    });
+    let path = parts.collect::<Vec<_>>().join("/");
+    // What would go on for ever is asked for in a way that is refused.
+    if path.ends_with("/tail") { format!("{path}?position=now") } else { path }
+}
+
+/// The path of a route in a tenant, naming what is not there.
+fn path_in(tenant: &str, template: &str) -> String {
+    fill(template, |name| if name == "tenantLocator" { tenant.into() } else { "x".into() })
+}
+
+fn bearer(server: &TestServer, token: &str) -> HttpClient {
+    HttpClient::new(server.address).with("authorization", &format!("Bearer {token}"))
+}
+
+/// The status of a refusal, and what it says, in the shape of the route's dialect.
+fn refusal(path: &str, answer: &HttpAnswer) -> (u16, String) {
+    let (status, told) = answer.parts();
+    let said = if path.starts_with("/v3/") {
+        assert_eq!((&told["data"], &told["warnings"]), (&Value::Null, &Value::Null), "{told}");
+        let error = &told["errors"][0];
+        assert!(error["code"].is_u64() && error["status"] == json!(false), "{told}");
+        error["message"].clone()
+    } else {
+        told["error"].clone()
+    };
+    (status, said.as_str().expect("a text").to_owned())
+}
+
+#[tokio::test]
+async fn no_route_answers_without_credentials_or_with_bad_ones() {
+    let clock = ManualClock::new();
+    let server = TestServer::with_clock(clock.clone(), |config| config.dev = false).await;
+    let anybody = HttpClient::new(server.address);
+    for (method, template, _) in gated() {
+        let path = path_in(HOME, template);
+        for client in [anybody.clone(), anybody.clone().with("authorization", "Digest x")] {
+            let answer = client.send(method.as_str(), &path, "{").await;
+            assert_eq!(refusal(&path, &answer).0, 401, "{method} {path}");
+        }
+        // More than one bad one each second would have to wait.
+        clock.advance(Duration::from_secs(2));
+        let client = bearer(&server, "tk_nobody");
+        let answer = client.send(method.as_str(), &path, "{").await;
+        assert_eq!(refusal(&path, &answer).0, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_needs_its_permission_and_no_other_is_enough() {
+    let server = TestServer::strict().await;
+    for permission in Permission::ALL {
+        let others: Permissions =
+            Permission::ALL.into_iter().filter(|p| *p != permission).collect();
+        let token = keys::make(&server.database(), HOME, &others.to_string()).await;
+        let client = bearer(&server, &token);
+        for (method, template, needed) in gated() {
+            let path = path_in(HOME, template);
+            let answer = client.send(method.as_str(), &path, "{").await;
+            let status = answer.status.as_u16();
+            assert_eq!(status == 403, needed == permission, "{method} {path} without {permission}");
+            assert!(status != 401 && status < 500, "{method} {path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_tenants_are_closed_and_nobody_hears_whether_they_exist() {
+    let server = TestServer::strict().await;
+    let token = keys::make(&server.database(), HOME, "all").await;
+    keys::make(&server.database(), "other", "all").await;
+    let client = bearer(&server, &token);
+    let mut routes = 0;
+    for (method, template, _) in gated().filter(|(_, path, _)| path.contains("{tenantLocator}")) {
+        let mut told = Vec::new();
+        for tenant in ["other", "ghost"] {
+            let path = path_in(tenant, template);
+            told.push(refusal(&path, &client.send(method.as_str(), &path, "{").await));
+        }
+        assert_eq!((told[0].0, &told[0]), (403, &told[1]), "{method} {template}");
+        routes += 1;
+    }
+    assert!(routes > 10, "{routes}");
+}
+
+#[tokio::test]
+async fn what_another_tenant_has_is_answered_as_what_nobody_has() {
+    let server = TestServer::strict().await;
+    let home = bearer(&server, &keys::make(&server.database(), HOME, "all").await);
+    let other = bearer(&server, &keys::make(&server.database(), "other", "all").await);
+    let theirs = Theirs::make(&other).await;
+    let before = theirs.seen_by(&other).await;
+    for (method, template, _) in gated().filter(|(_, path, _)| path.contains('{')) {
+        let named = fill(template, |name| theirs.named(template, name));
+        let unknown = fill(template, |name| nobodys(template, name));
+        let body = if method == Method::GET { "" } else { "{}" };
+        let told = home.send(method.as_str(), &named, body).await.parts();
+        let of_nobody = home.send(method.as_str(), &unknown, body).await.parts();
+        assert_eq!(told, of_nobody, "{method} {named}");
+    }
+    assert_eq!(theirs.seen_by(&other).await, before, "nothing was changed");
+}
+
+/// What another tenant has.
+struct Theirs {
+    webhook: String,
+    event: String,
+}
+
+impl Theirs {
+    /// A webhook, an event type, and an event that waits for its delivery.
+    async fn make(client: &HttpClient) -> Self {
+        let kind = json!({"eventName": "theirs"}).to_string();
+        assert_eq!(client.send("POST", "/v3/webHooks/eventMetaData", kind).await.status, 200);
+        let webhook = json!({"name": "w", "eventNames": ["theirs"], "maxAllowedConnections": 1,
+            "webHookUrl": "http://receiver.invalid/"});
+        let made = client.send("POST", "/v3/webHooks", webhook.to_string()).await.json();
+        let event = json!({"eventName": "theirs", "data": {}, "refId": "r", "requestId": "q"});
+        let published = client.send("POST", "/v3/events", event.to_string()).await.json();
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        Self {
+            webhook: text(&made["data"]["webHookId"]),
+            event: text(&published["data"]["eventId"]),
+        }
+    }
+
+    /// What a path may name.
+    fn named(&self, template: &str, name: &str) -> String {
+        match name {
+            "tenantLocator" => HOME.to_owned(),
+            "webHookId" => self.webhook.clone(),
+            "locator" if is_webhook(template) => self.webhook.clone(),
+            "eventName" => "theirs".to_owned(),
+            "requestId" | "requestLocator" => "q".to_owned(),
+            "refId" => "r".to_owned(),
+            "id" => "1".to_owned(),
+            "eventId" | "locator" => self.event.clone(),
+            name => panic!("what is {name}?"),
+        }
+    }
+
+    /// What its owner sees of it.
+    async fn seen_by(&self, owner: &HttpClient) -> Vec<Value> {
+        let mut seen = Vec::new();
+        for path in ["/v3/webHooks", "/v3/webHooks/eventMetaData/theirs", "/api/v1/webhooks/1"] {
+            let answer = owner.get(path).await;
+            assert_eq!(answer.status, 200, "{path}");
+            seen.push(answer.json());
+        }
+        let record = owner.get(&format!("/v3/webHooks/eventLog/{}", self.event)).await;
+        assert_eq!(record.status, 200);
+        seen.push(record.json()["data"]["eventId"].clone());
+        seen
+    }
+}
+
+/// The same of what nobody has.
+fn nobodys(template: &str, name: &str) -> String {
+    match name {
+        "tenantLocator" => HOME.to_owned(),
+        "webHookId" => "0".repeat(24),
+        "locator" if is_webhook(template) => "0".repeat(24),
+        "id" => "999".to_owned(),
+        "eventId" | "locator" => "00000000-0000-4000-8000-000000000000".to_owned(),
+        _ => "ghost".to_owned(),
+    }
+}
+
+/// Whether a route's locator is that of a webhook.
+fn is_webhook(template: &str) -> bool {
+    template.contains("/webhooks/")
+}
