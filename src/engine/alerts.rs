@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::task::JoinSet;
 
-use super::{clock::Clock, lane_config::USER_AGENT};
+use super::{caretaker::Caretaker, clock::Clock, lane_config::USER_AGENT};
 use crate::{
     domain::{error::Result, id::WebhookKey},
     sender::{Connection, HttpSender, Limits, Request, Target},
@@ -39,8 +39,9 @@ impl Alerts {
     }
 
     /// The loop; errors of the database do not end it.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut caretaker: Caretaker) {
         loop {
+            caretaker.turn().await;
             while self.under_way.len() < SLOTS && self.start_next().await == Ok(true) {}
             tokio::select! {
                 Some(ended) = self.under_way.join_next() => match ended {

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use super::caretaker::Caretaker;
 use crate::{
     domain::{error::Result, id::TenantKey},
     store::Store,
 };
 
+/// Between two looks without a hint.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -33,10 +36,14 @@ impl Expander {
     }
 
     /// The loop; what a hint missed was there when it was looked for.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, mut caretaker: Caretaker) {
         loop {
+            caretaker.turn().await;
             match self.run_once().await {
-                Ok(0) => self.store.expansions_wait().await,
+                // Those that another node has left are found a moment later.
+                Ok(0) => {
+                    let _ = tokio::time::timeout(INTERVAL, self.store.expansions_wait()).await;
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%error, "deliveries that were left for later wait");

@@ -61,7 +61,9 @@ impl JobRunner {
 
     /// The loop; errors end a round, not the loop.
     pub async fn run(mut self) {
+        let mut caretaker = self.engine.caretaker();
         loop {
+            caretaker.turn().await;
             let more = self.run_once().await.unwrap_or(false);
             if more {
                 tokio::time::sleep(PACE).await;

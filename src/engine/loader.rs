@@ -138,6 +138,7 @@ impl Dispatcher {
         let now = self.clock.now();
         let Some(lane) = self.lanes.get_mut(&load.lane) else { return };
         let left = lane.end_load(load.start);
+        let was_rows = result.is_ok() && matches!(load.wanted, Wanted::Rows { due: Some(_), .. });
         let mut sla_due = None;
         match (result, left) {
             (Ok(found), Some(left)) => {
@@ -170,6 +171,9 @@ impl Dispatcher {
             }
         }
         self.note_sla(load.lane, sla_due);
+        if was_rows {
+            self.begin_sla(load.lane);
+        }
         self.touch(load.lane);
     }
 }

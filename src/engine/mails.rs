@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::clock::Clock;
+use super::{caretaker::Caretaker, clock::Clock};
 use crate::{
     domain::error::Result,
     sender::Mailer,
@@ -34,8 +34,9 @@ impl Mails {
     }
 
     /// The loop; errors of the database do not end it.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, mut caretaker: Caretaker) {
         loop {
+            caretaker.turn().await;
             if self.run_once().await != Ok(BATCH) {
                 tokio::time::sleep(PACE).await;
             }

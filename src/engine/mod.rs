@@ -9,6 +9,7 @@
 mod alerts;
 mod arrivals;
 mod attempt;
+mod caretaker;
 mod clock;
 mod delivery;
 mod dispatcher;
@@ -48,8 +49,8 @@ use self::{
     mails::Mails, ownership::Ownership, ping::AskedPing, tasks::Tasks,
 };
 pub use self::{
-    clock::Clock, follower::Follower, jobs::JobRunner, ping::Ping, pruner::Pruner,
-    resealer::Resealer,
+    caretaker::Caretaker, clock::Clock, follower::Follower, jobs::JobRunner, ping::Ping,
+    pruner::Pruner, resealer::Resealer,
 };
 use crate::{
     domain::{
@@ -113,6 +114,7 @@ pub struct Parts {
 pub struct Engine {
     inputs: mpsc::UnboundedSender<Input>,
     tasks: Tasks,
+    caretaker: Caretaker,
     job_made: Arc<Notify>,
     nodes_changed: Arc<Notify>,
 }
@@ -123,9 +125,12 @@ impl Engine {
         let (inputs, queue) = mpsc::unbounded_channel();
         let tasks = Tasks::default();
         let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
-        tasks.spawn(Mails::new(store.clone(), parts.mailer.take(), Arc::clone(&clock)).run());
-        tasks.spawn(Alerts::new(store, Arc::clone(&parts.sender), clock).run());
-        tasks.spawn(Expander { store: parts.store.clone() }.run());
+        let (appointed, caretaker) = Caretaker::new();
+        let mails = Mails::new(store.clone(), parts.mailer.take(), Arc::clone(&clock));
+        tasks.spawn(mails.run(caretaker.clone()));
+        let alerts = Alerts::new(store, Arc::clone(&parts.sender), clock);
+        tasks.spawn(alerts.run(caretaker.clone()));
+        tasks.spawn(Expander { store: parts.store.clone() }.run(caretaker.clone()));
         let (quiet, given_up) = mpsc::unbounded_channel();
         let nodes_changed = Arc::<Notify>::default();
         tasks.spawn(
@@ -137,10 +142,10 @@ impl Engine {
             }
             .run(),
         );
-        let ownership = Ownership::new(quiet);
+        let ownership = Ownership::new(quiet, appointed);
         let dispatcher = Dispatcher::new(parts, tasks.clone(), inputs.clone(), ownership);
         tasks.spawn(dispatcher.run(queue));
-        Self { inputs, tasks, job_made: Arc::default(), nodes_changed }
+        Self { inputs, tasks, caretaker, job_made: Arc::default(), nodes_changed }
     }
 
     /// Tells the lane of a webhook how the webhook is now: made, changed, suspended,
@@ -173,6 +178,11 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let _ = self.inputs.send(Input::Ping(AskedPing { ping, reply }));
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// Who knows whether this node does the work that one does for all.
+    pub fn caretaker(&self) -> Caretaker {
+        self.caretaker.clone()
     }
 
     /// Says that there may be a new job.

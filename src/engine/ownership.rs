@@ -7,7 +7,10 @@
 
 use std::collections::HashSet;
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -65,11 +68,17 @@ pub(super) struct Ownership {
     pub(super) tenure: Tenure,
     /// Hears which shards are quiet.
     given_up: mpsc::UnboundedSender<Shards>,
+    /// Hears whether this node is the caretaker.
+    appointed: watch::Sender<bool>,
 }
 
 impl Ownership {
-    /// Of nothing. `given_up` hears of shards whose lanes are quiet.
-    pub(super) fn new(given_up: mpsc::UnboundedSender<Shards>) -> Self {
+    /// Of nothing. `given_up` hears of shards whose lanes are quiet, `appointed` whether this
+    /// node is the caretaker.
+    pub(super) fn new(
+        given_up: mpsc::UnboundedSender<Shards>,
+        appointed: watch::Sender<bool>,
+    ) -> Self {
         Self {
             shards: Shards::default(),
             giving_up: Shards::default(),
@@ -78,6 +87,7 @@ impl Ownership {
             until: None,
             tenure: Tenure::default(),
             given_up,
+            appointed,
         }
     }
 
@@ -87,6 +97,13 @@ impl Ownership {
 
     pub(super) fn shards(&self) -> Shards {
         self.shards
+    }
+
+    /// Changes which lanes may run.
+    fn own(&mut self, shards: Shards) {
+        self.shards = shards;
+        let is = shards.contains(Shard::CARETAKER);
+        self.appointed.send_if_modified(|was| std::mem::replace(was, is) != is);
     }
 
     /// Until when the lease is good, where it is not for ever.
@@ -115,7 +132,7 @@ impl Dispatcher {
         self.ownership.quiet = self.ownership.quiet.without(&gone);
         let mine = lease.shards.without(&self.ownership.giving_up);
         let gained = mine.without(&self.ownership.shards);
-        self.ownership.shards = mine;
+        self.ownership.own(mine);
         for key in self.lanes_in(&gained) {
             self.begin_lane(key);
         }
@@ -144,7 +161,7 @@ impl Dispatcher {
     /// Lets go of shards for another node: their lanes start nothing more.
     pub(super) fn give_up(&mut self, shards: &Shards) {
         let shards = shards.without(&shards.without(&self.ownership.shards));
-        self.ownership.shards = self.ownership.shards.without(&shards);
+        self.ownership.own(self.ownership.shards.without(&shards));
         shards.iter().for_each(|shard| self.ownership.giving_up.insert(shard));
         for key in self.lanes_in(&shards) {
             self.end_lane(key);
@@ -197,7 +214,8 @@ impl Dispatcher {
         }
         (self.ownership.giving_up, self.ownership.quiet) = Default::default();
         self.ownership.busy.clear();
-        let shards = std::mem::take(&mut self.ownership.shards);
+        let shards = self.ownership.shards;
+        self.ownership.own(Shards::default());
         for key in self.lanes_in(&shards) {
             self.end_lane(key);
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::clock::Clock;
+use super::{caretaker::Caretaker, clock::Clock};
 use crate::{domain::error::Result, store::Store};
 
 /// Rows that one transaction deletes, of each kind.
@@ -55,8 +55,9 @@ impl Pruner {
     }
 
     /// The loop; errors end a round, not the loop.
-    pub async fn run(self) {
+    pub async fn run(self, mut caretaker: Caretaker) {
         loop {
+            caretaker.turn().await;
             match self.run_once().await {
                 Ok((0, 0)) | Err(_) => {}
                 Ok((entries, events)) => {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::caretaker::Caretaker;
 use crate::{
     domain::error::Result,
     store::{ResealCursor, Store},
@@ -43,8 +44,9 @@ impl Resealer {
     }
 
     /// Goes through them until it has come to the end once.
-    pub async fn run(self) {
+    pub async fn run(self, mut caretaker: Caretaker) {
         let Some(key) = self.store.secret_key_id() else { return };
+        caretaker.turn().await;
         while let Err(error) = self.run_once().await {
             tracing::error!(%error, "secrets cannot be encrypted with the current key; older keys stay needed");
             tokio::time::sleep(AFTER_ERROR).await;

@@ -23,6 +23,9 @@ const BATCH: usize = 500;
 pub(super) struct SlaWatch {
     /// When it is looked at next.
     next: Option<Timestamp>,
+    /// Whether it was looked at since the lane began: what has a time of its own is not
+    /// loaded before that, but its SLA may end.
+    begun: bool,
     /// Whether it is looked at right now.
     running: bool,
     /// What waits in journal order up to here is marked already.
@@ -43,6 +46,16 @@ impl Dispatcher {
         if lane.sla.next.is_none_or(|next| due < next) {
             lane.sla.next = Some(due);
             self.set_timer(due, key);
+        }
+    }
+
+    /// Looks at what waited in the lane before it began here.
+    pub(super) fn begin_sla(&mut self, key: WebhookKey) {
+        let now = self.clock.now();
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.owned) else { return };
+        if !std::mem::replace(&mut lane.sla.begun, true) && lane.next_due.is_some() {
+            self.note_sla(key, Some(now));
+            self.check_sla_if_due(key, now);
         }
     }
 

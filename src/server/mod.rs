@@ -140,11 +140,11 @@ impl Server {
             self;
         tracing::info!(%address, database = config.database, dev = config.dev, "serving");
         let follower = tokio::spawn(follower.run());
-        let resealer = tokio::spawn(Resealer::new(store.clone()).run());
+        let resealer = tokio::spawn(Resealer::new(store.clone()).run(engine.caretaker()));
         let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));
         let jobs = tokio::spawn(jobs.run());
         let pruner = Pruner::new(store, clock, config.retention);
-        let pruner = tokio::spawn(pruner.run());
+        let pruner = tokio::spawn(pruner.run(engine.caretaker()));
 
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
