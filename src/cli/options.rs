@@ -90,6 +90,12 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tail_lag: Option<i64>,
 
+    /// Deliveries that statistics may read one by one, at the ends of a range
+    /// [env: TIDINGS_MAX_STATS_ROWS; default: 500000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_stats_rows: Option<usize>,
+
     /// Webhooks of a tenant that has no quota of its own; 0 means no limit
     /// [env: TIDINGS_MAX_WEBHOOKS; default: 100000]
     #[arg(long, value_name = "N")]

@@ -19,6 +19,13 @@ pub fn window_start(time: Timestamp) -> Timestamp {
 /// A range of time, without its end.
 pub type Range = (Timestamp, Timestamp);
 
+/// The range of whole windows that a range lies in.
+pub fn widen((start, end): Range) -> Range {
+    let last = window_start(end);
+    let whole = last == end || end == Timestamp::MAX;
+    (window_start(start), if whole { end } else { last.plus(Duration::from_micros(WINDOW as u64)) })
+}
+
 /// Splits a range into its whole windows, if any, and what is left at its ends.
 pub fn split((start, end): Range) -> (Option<Range>, Vec<Range>) {
     let floor = window_start(start);
@@ -120,6 +127,20 @@ mod tests {
         ];
         for (range, whole, ends) in cases {
             assert_eq!(split(range), (whole, ends), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_windows() {
+        let at = |windows: i64, rest: i64| Timestamp::from_micros(windows * WINDOW + rest);
+        for (range, widened) in [
+            ((at(1, 0), at(3, 0)), (at(1, 0), at(3, 0))),
+            ((at(1, 5), at(1, 7)), (at(1, 0), at(2, 0))),
+            ((at(-1, 5), at(3, 1)), (at(-1, 0), at(4, 0))),
+            ((at(1, 1), Timestamp::MAX), (at(1, 0), Timestamp::MAX)),
+        ] {
+            assert_eq!(widen(range), widened, "{range:?}");
+            assert_eq!(split(widened), (Some(widened), vec![]), "nothing is left at its ends");
         }
     }
 

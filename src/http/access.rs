@@ -32,6 +32,7 @@ pub const ACCESS: &[(Method, &str, Access)] = &[
     (GET, "/v3/webHooks/eventLog/requestId/{requestId}", Needs(EventLogsRead)),
     (GET, "/v3/webHooks/eventLog/refId/{refId}", Needs(EventLogsRead)),
     (POST, "/v3/events", Needs(EventsPublish)),
+    (GET, "/v3/events/consumer-groups/{consumerGroupId}/metrics", Needs(EventLogsRead)),
     // The credentials are the body, and the handler looks at them.
     (POST, "/v3/oauth/token/generate", Open),
     // Preflights: browsers send them without credentials. Answered where `cors_origins` are

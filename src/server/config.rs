@@ -67,6 +67,8 @@ pub struct Config {
     pub max_tails: usize,
     /// Changes that a live tail may lag behind before its client counts as slow.
     pub max_tail_lag: i64,
+    /// Deliveries that statistics may read one by one, at the ends of a range.
+    pub max_stats_rows: usize,
     /// Webhooks of a tenant that has no quota of its own; 0 means no limit.
     pub max_webhooks: u32,
     /// Events per second of such a tenant; 0 means no limit.
@@ -108,6 +110,7 @@ impl Default for Config {
             max_attempts: 4_096,
             max_tails: 1_000,
             max_tail_lag: 10_000,
+            max_stats_rows: 500_000,
             max_webhooks: limits::DEFAULT_MAX_WEBHOOKS,
             max_events_per_second: 0.0,
             max_waiting_deliveries: 0,

@@ -97,6 +97,7 @@ impl Server {
         let limits = service::Limits {
             tails: config.max_tails,
             tail_lag: config.max_tail_lag,
+            stats_rows: config.max_stats_rows,
             mail,
             retention: config.retention,
             quotas: Quotas {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
 use super::{event_logs::EventLogs, scope::Scope, webhooks};
 use crate::{
     domain::{
-        delivery_times::window_start,
+        delivery_times::{Range, widen, window_start},
         error::{Error, Faults, Reason, Result},
         id::WebhookId,
         limits,
@@ -20,8 +21,6 @@ use crate::{
 const DEFAULT_SPAN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Webhooks that one query is about.
 const CHUNK: usize = 100;
-/// Single deliveries that one request may read, at the ends of its range.
-const ROWS: usize = 500_000;
 
 /// Which deliveries are counted.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +46,16 @@ pub struct WebhookStats {
     pub oldest_age: Option<Duration>,
 }
 
+/// Statistics of one consumer group.
+pub struct GroupStats {
+    /// Its counts and times.
+    pub stats: Stats,
+    /// The range that they are of.
+    pub range: Range,
+    /// Whether that is more than was asked for.
+    pub widened: bool,
+}
+
 impl EventLogs {
     /// Counts and times deliveries.
     ///
@@ -65,12 +74,7 @@ impl EventLogs {
             (None, None) => window_start(now.minus(DEFAULT_SPAN)),
             (start, _) => start.unwrap_or(Timestamp::MIN),
         };
-        if end_time.is_some_and(|end| end <= start) {
-            faults.invalid("ingest_time.end_time", "must be after start_time");
-        }
-        faults.check()?;
-        // Nothing is ingested later than now.
-        let end = end_time.filter(|end| *end <= now).unwrap_or(Timestamp::MAX);
+        let range = range((start, end_time), now, faults)?;
         scope.config.refresh_if_stale(&self.store).await?;
         let mut webhooks = scope.config.webhooks();
         if !webhook_ids.is_empty() {
@@ -79,11 +83,12 @@ impl EventLogs {
             webhooks.sort_unstable_by_key(|webhook| webhook.key);
             webhooks.dedup_by_key(|webhook| webhook.key);
         }
-        let _turn = self.stats_turns.acquire().await.map_err(|_| Error::draining())?;
-        let (mut all, mut rows) = (Vec::new(), ROWS);
+        let _turn = self.stats_turn().await?;
+        let (mut all, mut rows) = (Vec::new(), self.stats_rows);
         for chunk in webhooks.chunks(CHUNK) {
             let keys: Vec<_> = chunk.iter().map(|webhook| webhook.key).collect();
-            let mut stats = self.store.stats(&keys, (start, end), &mut rows).await?;
+            let stats = self.store.stats(&keys, range, &mut rows).await?;
+            let mut stats = stats.ok_or_else(too_many)?;
             for webhook in chunk {
                 let Some(stats) = stats.remove(&webhook.key).filter(|s| s.total() > 0) else {
                     continue;
@@ -95,24 +100,71 @@ impl EventLogs {
         Ok(all)
     }
 
-    /// Counts and times the deliveries of a consumer group: those of its webhook. The
-    /// query's own webhooks do not matter.
+    /// Counts and times the deliveries of a consumer group, which are those of its webhook,
+    /// ingested from a time on (where absent, 30 days before the end, from whole tens of minutes
+    /// on) and before another (now where absent). Where too many deliveries would have to be read one by one, the
+    /// range is widened to whole tens of minutes.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::stats`]; `WEBHOOK_NOT_FOUND` where no webhook has this group.
+    /// Faults of the query; `WEBHOOK_NOT_FOUND` where no webhook has this group;
+    /// `STORE_UNAVAILABLE`.
     pub async fn group_stats(
         &self,
         scope: &Scope,
         group: Uuid,
-        query: StatsQuery,
-    ) -> Result<Stats> {
+        (start_time, end_time): (Option<Timestamp>, Option<Timestamp>),
+        mut faults: Faults,
+    ) -> Result<GroupStats> {
+        let now = self.clock.now();
+        let end = end_time.unwrap_or(now);
+        let start = start_time.unwrap_or_else(|| window_start(end.minus(DEFAULT_SPAN)));
+        if end_time.is_none() && start > now {
+            faults.invalid("ingest_time.start_time", "must not be in the future");
+        }
+        let asked = range((start, end_time), now, faults)?;
         scope.config.refresh_if_stale(&self.store).await?;
         let webhooks = scope.config.webhooks();
         let webhook = webhooks.iter().find(|webhook| webhook.consumer_group_id == group);
         let missing = || Error::new(Reason::WebhookNotFound, "no such consumer group");
-        let webhook_ids = vec![webhook.ok_or_else(missing)?.webhook_id.to_string()];
-        let found = self.stats(scope, StatsQuery { webhook_ids, ..query }).await?;
-        Ok(found.into_iter().next().map(|found| found.stats).unwrap_or_default())
+        let key = webhook.ok_or_else(missing)?.key;
+        let _turn = self.stats_turn().await?;
+        let read = async |range| {
+            let mut rows = self.stats_rows;
+            self.store.stats(&[key], range, &mut rows).await
+        };
+        let (found, range, widened) = match read(asked).await? {
+            Some(found) => (found, (start, end), false),
+            None => {
+                let found = read(widen(asked)).await?.ok_or_else(too_many)?;
+                (found, widen((start, end)), true)
+            }
+        };
+        Ok(GroupStats { stats: found.into_values().next().unwrap_or_default(), range, widened })
     }
+
+    /// Waits until one may read: the log has readers of its own to serve.
+    async fn stats_turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.stats_turns.acquire().await.map_err(|_| Error::draining())
+    }
+}
+
+/// What is read for a range, whose end may be absent.
+fn range(
+    (start, end): (Timestamp, Option<Timestamp>),
+    now: Timestamp,
+    mut faults: Faults,
+) -> Result<Range> {
+    if end.is_some_and(|end| end <= start) {
+        faults.invalid("ingest_time.end_time", "must be after the start");
+    }
+    faults.check()?;
+    // Nothing is ingested later than now.
+    Ok((start, end.filter(|end| *end <= now).unwrap_or(Timestamp::MAX)))
+}
+
+fn too_many() -> Error {
+    let message = "begins or ends in the middle of ten minutes that have too many deliveries; \
+                   choose whole tens of minutes";
+    Error::field("ingest_time", Reason::FieldInvalid, message)
 }

@@ -36,6 +36,7 @@ pub struct EventLogs {
     pub(super) clock: Arc<dyn Clock>,
     /// Who may read statistics: the log has readers of its own to serve.
     pub(super) stats_turns: Arc<Semaphore>,
+    pub(super) stats_rows: usize,
     tails: OpenTails,
     tail_lag: i64,
     draining: CancellationToken,
@@ -80,7 +81,8 @@ impl EventLogs {
     ) -> Self {
         let tails = OpenTails::new(limits.tails);
         let stats_turns = Arc::new(Semaphore::new(STATS_AT_ONCE));
-        Self { store, engine, clock, stats_turns, tails, tail_lag: limits.tail_lag, draining }
+        let Limits { tail_lag, stats_rows, .. } = *limits;
+        Self { store, engine, clock, stats_turns, stats_rows, tails, tail_lag, draining }
     }
 
     /// The record of an event, and how many it has at all webhooks. Without a

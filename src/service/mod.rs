@@ -59,6 +59,9 @@ pub struct Limits {
     /// Changes that a live tail may lag behind before its client counts as slow.
     /// Default 10000.
     pub tail_lag: i64,
+    /// Single deliveries that one request for statistics may read, at the ends of its
+    /// range. Default 500000.
+    pub stats_rows: usize,
     /// Whether a mail server is configured; without one no webhook can ask for mails.
     /// Default no.
     pub mail: bool,
@@ -73,6 +76,7 @@ impl Default for Limits {
         Self {
             tails: 1_000,
             tail_lag: 10_000,
+            stats_rows: 500_000,
             mail: false,
             retention: Duration::from_secs(30 * 24 * 3600),
             quotas: Quotas::default(),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     delivery_times::{DeliveryTimes, Range, split},
-    error::{Error, Reason, Result},
+    error::Result,
     id::WebhookKey,
     time::Timestamp,
 };
@@ -68,17 +68,17 @@ const COUNTED: [(i32, &str, &str); 5] = [
 impl Store {
     /// Statistics of these webhooks, as of one moment; one that had no deliveries may be
     /// left out. At most `rows` single deliveries are read; what is left of that is given
-    /// back.
+    /// back. Nothing is told where it does not do; of whole windows no single one is read.
     ///
     /// # Errors
     ///
-    /// `FIELD_INVALID` where `rows` does not do, `STORE_UNAVAILABLE`.
+    /// `STORE_UNAVAILABLE`.
     pub async fn stats(
         &self,
         webhooks: &[WebhookKey],
         range: Range,
         rows: &mut usize,
-    ) -> Result<HashMap<WebhookKey, Stats>> {
+    ) -> Result<Option<HashMap<WebhookKey, Stats>>> {
         Ok(self.read_stats(webhooks, range, rows).await?)
     }
 
@@ -87,7 +87,7 @@ impl Store {
         webhooks: &[WebhookKey],
         range: Range,
         rows: &mut usize,
-    ) -> std::result::Result<HashMap<WebhookKey, Stats>, Failure> {
+    ) -> std::result::Result<Option<HashMap<WebhookKey, Stats>>, Failure> {
         let sql = statement(webhooks, range);
         let backend = self.readers.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, sql, Vec::<Value>::new());
@@ -96,13 +96,17 @@ impl Store {
         while let Some(row) = found.try_next().await? {
             let row = Row(&row);
             let stats = stats.entry(WebhookKey(row.get("webhook_key")?)).or_default();
-            add(stats, &row, rows)?;
+            if row.get::<i32>("kind")? == SINGLE {
+                let Some(left) = rows.checked_sub(1) else { return Ok(None) };
+                *rows = left;
+            }
+            add(stats, &row)?;
         }
-        Ok(stats)
+        Ok(Some(stats))
     }
 }
 
-fn add(stats: &mut Stats, row: &Row<'_>, left: &mut usize) -> std::result::Result<(), Failure> {
+fn add(stats: &mut Stats, row: &Row<'_>) -> std::result::Result<(), Failure> {
     let count = row.get::<i64>("deliveries")?.unsigned_abs();
     let number: Option<i64> = row.get("number")?;
     match row.get("kind")? {
@@ -111,7 +115,6 @@ fn add(stats: &mut Stats, row: &Row<'_>, left: &mut usize) -> std::result::Resul
             stats.times.add_class(class, count, row.get::<f64>("micros")? as u128);
         }
         SINGLE => {
-            *left = left.checked_sub(1).ok_or_else(too_many)?;
             if let Some(taken) = number {
                 stats.times.add(duration(taken));
             }
@@ -127,12 +130,6 @@ fn add(stats: &mut Stats, row: &Row<'_>, left: &mut usize) -> std::result::Resul
         _ => stats.breached += count,
     }
     Ok(())
-}
-
-fn too_many() -> Error {
-    let message = "begins or ends in the middle of ten minutes that have too many deliveries; \
-                   choose whole tens of minutes";
-    Error::field("ingest_time", Reason::FieldInvalid, message)
 }
 
 /// One statement, which sees one moment: what is settled meanwhile is counted once. Only

@@ -291,12 +291,31 @@ async fn retention_takes_the_sums_with_the_last_delivery_of_their_time() {
         let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("a store");
         let range = (Timestamp::MIN, Timestamp::MAX);
         let stats = store.stats(&[WebhookKey(1)], range, &mut 100).await.expect("statistics");
+        let stats = stats.expect("few");
         stats.get(&WebhookKey(1)).map_or(0, |stats| stats.times.count())
     };
     // The clock is at 1,200: the first event is too old, the second is not.
     assert_eq!((counted().await, prune(900).await, counted().await), (2, 1, 1));
     assert_eq!((prune(300).await, counted().await), (1, 0));
     drop(directory);
+}
+
+#[tokio::test]
+async fn a_range_at_whose_ends_too_many_would_be_read_is_refused_and_whole_windows_are_not() {
+    let clock = ManualClock::new();
+    let server =
+        TestServer::with_clock(Arc::clone(&clock) as _, |config| config.max_stats_rows = 1);
+    let server = server.await;
+    server.create(webhook("w", "http://127.0.0.1:9/", &["*"])).await;
+    server.publish(event("a", "{}")).await;
+    assert_eq!(only(&server, Some((0, 60))).await[0], 1);
+    server.publish(event("a", "{}")).await;
+    let refusal = refused(try_stats(&server, &[], Some((0, 60))).await);
+    assert_eq!(
+        (refusal.what(), refusal.fields()),
+        ((Code::InvalidArgument, "FIELD_INVALID"), vec!["ingest_time"])
+    );
+    assert_eq!(only(&server, Some((0, 600))).await[0], 2);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ mod tail_slow;
 mod tenants;
 mod v3_credentials;
 mod v3_events;
+mod v3_metrics;
 mod v3_refusals;
 mod v3_samples;
 mod v3_tail;

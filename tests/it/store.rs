@@ -205,13 +205,12 @@ async fn statistics_read_no_more_single_deliveries_than_they_may() {
     let cut = (NOW, NOW.plus(second));
     let stats = async |range, mut rows: usize| {
         let stats = fixture.store.stats(&[fixture.webhook], range, &mut rows).await;
-        stats.map(|stats| (stats[&fixture.webhook].pending, rows))
+        stats.expect("read").map(|stats| (stats[&fixture.webhook].pending, rows))
     };
-    assert_eq!(stats(cut, 3).await, Ok((2, 1)));
-    let refused = stats(cut, 1).await.expect_err("too many");
-    assert_eq!(refused.reason, Reason::FieldInvalid);
+    assert_eq!(stats(cut, 3).await, Some((2, 1)));
+    assert_eq!(stats(cut, 1).await, None, "too many");
     let whole = (Timestamp::from_micros(600_000_000), Timestamp::MAX);
-    assert_eq!(stats(whole, 0).await, Ok((2, 0)));
+    assert_eq!(stats(whole, 0).await, Some((2, 0)));
 }
 
 #[tokio::test]

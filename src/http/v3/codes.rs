@@ -64,6 +64,7 @@ codes! {
     SeveralRecords = 900_103 "SEVERAL_RECORDS",
     MoreRecords = 900_104 "MORE_RECORDS",
     PayloadRemark = 900_105 "PAYLOAD_REMARK",
+    RangeWidened = 900_106 "RANGE_WIDENED",
 }
 
 impl Code {

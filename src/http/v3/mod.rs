@@ -7,6 +7,7 @@ mod envelope;
 mod event_logs;
 mod event_types;
 mod events;
+mod metrics;
 mod object;
 mod record;
 mod refusal;
@@ -43,6 +44,7 @@ pub(super) fn routes(services: &Services, origins: &[HeaderValue]) -> Dialect {
         .serve(Method::GET, "/v3/webHooks/eventLog/requestId/{requestId}", event_logs::of_request)
         .serve(Method::GET, "/v3/webHooks/eventLog/refId/{refId}", event_logs::of_reference)
         .serve(Method::POST, "/v3/events", events::publish)
+        .serve(Method::GET, metrics::PATH, metrics::show)
         .serve(Method::POST, "/v3/oauth/token/generate", session::generate)
         // The log by itself is not a webhook of that id.
         .nothing_at(["/v3", "/v3/", "/v3/{*path}", "/v3/webHooks/eventLog"])

@@ -90,7 +90,7 @@ pub(super) fn remarks(error: Error) -> Vec<Remark> {
 }
 
 /// The dialect's names for the fields of the domain.
-const NAMES: [(&str, &str); 32] = [
+const NAMES: [(&str, &str); 34] = [
     ("webhook.name", "name"),
     ("webhook.event_names", "eventNames"),
     ("webhook.destination.http.url", "webHookUrl"),
@@ -116,6 +116,8 @@ const NAMES: [(&str, &str); 32] = [
     ("filter.http_statuses", "httpStatus"),
     ("filter.ref_id", "refId"),
     ("filter.request_id", "requestId"),
+    ("ingest_time.start_time", "startDate"),
+    ("ingest_time.end_time", "endDate"),
     ("event_names", "eventName"),
     ("page_token", "pageToken"),
     ("page_size", "limit"),

@@ -16,6 +16,12 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(at.as_microsecond()))
 }
 
+/// A time by its milliseconds since the epoch, where the domain has it.
+pub(super) fn from_millis(millis: i64) -> Option<Timestamp> {
+    let at = Timestamp::from_micros(millis.checked_mul(1_000)?);
+    (at.millis() == millis).then_some(at)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::tz;
@@ -30,6 +36,16 @@ mod tests {
         assert_eq!(show(at, &india), "2020-04-23T10:40:51.351+0530");
         for end in [Timestamp::MIN, Timestamp::MAX] {
             assert_eq!(show(end, &TimeZone::UTC).len(), "2020-04-23T05:10:51.351+0000".len());
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_read_within_the_times_that_there_are() {
+        for good in [0, 1_761_393_961_170, -1, Timestamp::MIN.millis(), Timestamp::MAX.millis()] {
+            assert_eq!(from_millis(good).map(Timestamp::millis), Some(good));
+        }
+        for bad in [i64::MIN, i64::MAX, Timestamp::MIN.millis() - 1, Timestamp::MAX.millis() + 1] {
+            assert_eq!(from_millis(bad), None, "{bad}");
         }
     }
 
