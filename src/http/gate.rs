@@ -8,7 +8,7 @@ use axum::{
 };
 use http::request::Parts;
 
-use super::{parameters::Parameters, refusal::Cause};
+use super::{parameters::Parameters, refusal::Cause, tenant};
 use crate::{
     domain::{access::Access, error::Error},
     service::{
@@ -32,7 +32,7 @@ impl<R: From<Error> + From<Cause> + IntoResponse + Send + 'static> Refuse for R 
 pub(super) struct Gate {
     pub(super) services: Services,
     pub(super) access: Access,
-    /// Whether credentials may be in the query too.
+    /// Whether credentials, and the tenant, may be in the query too.
     pub(super) reads_query: bool,
 }
 
@@ -48,7 +48,8 @@ pub(super) async fn admit<R: Refuse>(
     let (mut parts, body) = request.into_parts();
     if let Some(caller) = services.auth.admit(*access, &gate.credentials(&parts)).await? {
         if let Access::Needs(permission) = access {
-            let tenant = named_tenant(&mut parts).await.ok_or(Cause::NotFound)?;
+            let path = named_tenant(&mut parts).await.ok_or(Cause::NotFound)?;
+            let tenant = tenant::of(path, &parts.headers, gate.query(&parts))?;
             let scope = services.scopes.enter(&caller, &tenant, *permission).await?;
             parts.extensions.insert(scope);
         }
@@ -61,11 +62,13 @@ impl Gate {
     fn credentials(&self, parts: &Parts) -> Credentials {
         let from = parts.extensions.get::<Peer>().map(|peer| peer.0);
         let credentials = Credentials::read(&parts.headers, from);
-        if !self.reads_query {
-            return credentials;
-        }
-        let tokens = Parameters::of(parts.uri.query()).texts(QUERY_TOKEN);
+        let tokens = self.query(parts).texts(QUERY_TOKEN);
         tokens.iter().fold(credentials, |credentials, token| credentials.with_token(token))
+    }
+
+    /// What may be looked at of the query here.
+    fn query(&self, parts: &Parts) -> Parameters {
+        Parameters::of(parts.uri.query().filter(|_| self.reads_query))
     }
 }
 

@@ -16,6 +16,7 @@ mod routes;
 mod socotra;
 mod sonar;
 mod status;
+mod tenant;
 mod v3;
 
 use axum::Router;

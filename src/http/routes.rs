@@ -47,7 +47,8 @@ impl<R: Refuse> Routes<R> {
         self.mount(method, path, false, handler)
     }
 
-    /// The same for browsers that cannot send headers: the token may be in the query too.
+    /// The same for browsers that cannot send headers: the token, and the tenant, may be in the query
+    /// too.
     pub(super) fn serve_with_query_token<H, T>(
         self,
         method: Method,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::support::{
     api::event,
     http_client::HttpClient,
+    keys,
     receiver::{Receiver, Reply},
     server::TestServer,
 };
@@ -187,4 +188,28 @@ async fn bad_requests_are_refused_in_the_shape_of_the_dialect_and_change_nothing
         assert!(answer.json()["error"].is_string());
     }
     assert_eq!(client.get(PATH).await.json().as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn administrators_of_all_tenants_name_one() {
+    let server = TestServer::strict().await;
+    let admin = keys::make(&server.database(), "*", "all").await;
+    let own = keys::make(&server.database(), "acme", "all").await;
+    let anybody = HttpClient::new(server.address);
+    let (admin, own) =
+        (anybody.clone().with("x-token", &admin), anybody.clone().with("x-token", &own));
+    let at = |client: &HttpClient, tenant: &str| client.clone().with("tidings-tenant", tenant);
+    assert_eq!(at(&admin, "acme").send("POST", PATH, SAMPLE).await.status, 200);
+    assert_eq!(own.get(PATH).await.json().as_array().map(Vec::len), Some(1));
+    let (status, missing) = admin.get(PATH).await.parts();
+    let told = "Tidings-Tenant is required: the credentials cover all tenants";
+    assert_eq!((status, &missing["error"]), (422, &told.into()));
+    for (client, status) in [(at(&admin, "ghost"), 404), (at(&own, "ghost"), 403)] {
+        let (told, answer) = client.get(PATH).await.parts();
+        assert_eq!((told, answer["error"].is_string()), (status, true), "{answer}");
+    }
+    // Where the path names the tenant, the header may not name another.
+    let list = "/event/acme/webhooks/list";
+    assert_eq!(at(&admin, "acme").get(list).await.status, 200);
+    assert_eq!(at(&admin, "other").get(list).await.status, 400);
 }

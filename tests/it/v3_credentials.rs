@@ -87,3 +87,52 @@ async fn times_are_written_in_the_zone_of_the_tenant() {
     let created = made["data"]["attribution"]["createdOn"].as_str().expect("a time");
     assert!(created.ends_with("+0530"), "{created}");
 }
+
+#[tokio::test]
+async fn administrators_of_all_tenants_name_one() {
+    let server = TestServer::strict().await;
+    let admin = keys::make(&server.database(), "*", "all").await;
+    keys::make(&server.database(), HOME, "all").await;
+    let own = keys::make(&server.database(), "acme", "all").await;
+    let bearer = |token: &str| {
+        HttpClient::new(server.address).with("authorization", &format!("Bearer {token}"))
+    };
+    let (admin_client, own) = (bearer(&admin), bearer(&own));
+    let org =
+        |client: &HttpClient, tenant: &str| client.clone().with("x-cap-api-auth-org-id", tenant);
+    let body = r#"{"name":"w","eventNames":["transactionAdded"],"webHookUrl":"https://example.com/","maxAllowedConnections":1}"#;
+    let made = org(&admin_client, "acme").send("POST", "/v3/webHooks", body).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let count = async |client: &HttpClient| {
+        client.get("/v3/webHooks").await.json()["data"].as_array().expect("a list").len()
+    };
+    assert_eq!(count(&own).await, 1);
+    assert_eq!(count(&org(&own, "acme")).await, 1, "a key may name its own tenant");
+    assert_eq!(count(&org(&admin_client, HOME)).await, 0);
+    assert_eq!(count(&admin_client.clone().with("tidings-tenant", "acme")).await, 1);
+
+    for (client, status, expected) in [
+        (admin_client.clone(), 400, 900_001),
+        (org(&admin_client, ""), 400, 900_001),
+        (org(&admin_client, "ghost"), 404, 900_032),
+        (org(&admin_client, "a b"), 400, 900_002),
+        (org(&admin_client, "\u{e4}"), 400, 900_002),
+        (org(&org(&admin_client, "acme"), HOME), 400, 900_002),
+        (org(&own, HOME), 403, 900_023),
+        (org(&own, "ghost"), 403, 900_023),
+        (org(&HttpClient::new(server.address), "acme"), 401, 900_030),
+    ] {
+        let (told, answer) = client.get("/v3/webHooks").await.parts();
+        assert_eq!((told, code(&answer)), (status, Some(expected)), "{answer}");
+    }
+    let missing = admin_client.get("/v3/webHooks").await.json();
+    let message = missing["errors"][0]["message"].as_str().expect("a message");
+    assert!(message.starts_with("X-CAP-API-AUTH-ORG-ID is required"), "{message}");
+
+    let tail = "/v3/webHooks/eventLog/tail";
+    let parameters = format!("{tail}?access_token={admin}&orgId=acme");
+    EventSource::open(server.address, &parameters, "").await.until("caughtUp").await;
+    let differs = format!("{tail}?orgId={HOME}");
+    let (told, answer) = org(&admin_client, "acme").get(&differs).await.parts();
+    assert_eq!((told, code(&answer)), (400, Some(900_002)));
+}

@@ -54,6 +54,7 @@ fn told(error: Error) -> (StatusCode, String) {
 /// The dialect's name for a field of the domain's definition.
 fn member(field: &str) -> &str {
     let names = [
+        ("tenant_id", "Tidings-Tenant"),
         ("webhook.destination.http.url", "url"),
         ("webhook.destination.http.method", "http_method"),
         ("webhook.event_names", "settings"),

@@ -5,9 +5,9 @@ use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::request_id;
-use crate::http::Facades;
+use crate::http::{Facades, tenant};
 
-/// Headers that such a page may send.
+/// Headers that such a page may send, beside those that name a tenant.
 const SENT: [HeaderName; 5] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -25,7 +25,7 @@ pub(super) fn allow(routes: Router<Facades>, origins: &[HeaderValue]) -> Router<
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers(SENT)
+        .allow_headers(SENT.iter().chain(&tenant::HEADERS).cloned().collect::<Vec<_>>())
         .expose_headers([request_id::HEADER, header::RETRY_AFTER]);
     routes.layer(cors)
 }

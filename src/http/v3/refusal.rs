@@ -90,7 +90,7 @@ pub(super) fn remarks(error: Error) -> Vec<Remark> {
 }
 
 /// The dialect's names for the fields of the domain.
-const NAMES: [(&str, &str); 34] = [
+const NAMES: [(&str, &str); 35] = [
     ("webhook.name", "name"),
     ("webhook.event_names", "eventNames"),
     ("webhook.destination.http.url", "webHookUrl"),
@@ -123,6 +123,7 @@ const NAMES: [(&str, &str); 34] = [
     ("page_size", "limit"),
     ("skip", "offset"),
     ("resume_token", "Last-Event-ID"),
+    ("tenant_id", "X-CAP-API-AUTH-ORG-ID"),
     ("webhook_id", "webHookId"),
     ("event_id", "eventId"),
 ];

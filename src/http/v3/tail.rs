@@ -28,7 +28,7 @@ use crate::{
         error::{Error, Faults, Reason, Result},
         tail::{GapCause, Lag, TailBody, TailMessage},
     },
-    http::{Facades, gate::QUERY_TOKEN, parameters::Parameters},
+    http::{Facades, gate::QUERY_TOKEN, parameters::Parameters, tenant::QUERY_TENANT},
     service::{Services, auth::Caller, scope::Scope},
 };
 
@@ -47,8 +47,9 @@ pub(super) async fn follow(
     uri: Uri,
 ) -> std::result::Result<Response, Refusal> {
     let mut parameters = Parameters::of(uri.query());
-    // Read at the gate. Taken out, it is in no message.
+    // Read at the gate. Taken out, they are in no message.
     parameters.texts(QUERY_TOKEN);
+    parameters.texts(QUERY_TENANT);
     let Services { auth, event_logs, .. } = facades.services;
     let mut faults = Faults::default();
     let request = tail_query::read(&headers, &mut parameters, &mut faults);
