@@ -13,6 +13,8 @@ released=proto/released.binpb
 buf_version=1.75.0
 # The official libraries: that for JavaScript here, that for Python in the requirements.
 standardwebhooks_version=1.1.1
+# What browsers have; the last one that runs with Debian's node.
+eventsource_version=3.0.7
 requirements=tests/python/requirements.txt
 
 target=${CARGO_TARGET_DIR:-target}
@@ -62,6 +64,7 @@ install_packages() {
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
+    command -v curl >/dev/null || packages+=(curl)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     ((${#packages[@]})) || return 0
 
@@ -88,14 +91,14 @@ install_buf() {
 }
 
 install_javascript() {
-    javascript=$tools/standardwebhooks-$standardwebhooks_version
-    local installed=$javascript/node_modules/standardwebhooks/package.json
-    local line="\"version\": \"$standardwebhooks_version\""
-    if grep -qsF "$line" "$installed"; then return 0; fi
+    local packages=("standardwebhooks@$standardwebhooks_version" "eventsource@$eventsource_version")
+    javascript=$tools/javascript
+    # Written last: it says that the folder is complete.
+    if cmp -s <(echo "${packages[*]}") "$javascript/packages"; then return 0; fi
     rm -rf "$javascript"
     npm install --prefix "$javascript" --loglevel error --no-audit --no-fund --no-save \
-        "standardwebhooks@$standardwebhooks_version"
-    grep -qF "$line" "$installed"
+        "${packages[@]}"
+    echo "${packages[*]}" >"$javascript/packages"
 }
 
 install_python() {
@@ -134,6 +137,7 @@ step 900 "tests" cargo test "${features[@]}"
 step 120 "demo" "$binary" demo --exit
 step 300 "a client in Python" "$python" tests/python/round.py "$binary"
 step 300 "signatures" "$python" tests/python/signatures.py "$binary" "$javascript"
+step 300 "the live tail in curl and EventSource" "$python" tests/python/tail.py "$binary" "$javascript"
 step 300 "buf curl as a client" tests/python/buf_curl.sh "$buf" "$binary"
 
 printf '%s\n' "${times[@]}"

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::limits;
 
+/// What metadata call the oldest token that a tail can resume from.
+pub const OLDEST_RESUME_TOKEN: &str = "oldestResumeToken";
+
 /// Why a request failed, as the contract's `ErrorReason` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the contract's ErrorReason documents each")]

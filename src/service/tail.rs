@@ -13,7 +13,7 @@ use super::{open_tails::OpenTail, scope::Scope};
 use crate::{
     domain::{
         delivery::Change,
-        error::{Error, Reason, Result},
+        error::{Error, OLDEST_RESUME_TOKEN, Reason, Result},
         id::{Position, TenantId, TenantKey},
         tail::{GapCause, Lag, SlowConsumerPolicy, TailBody, TailMessage, TailRequest, TailStart},
         time::Timestamp,
@@ -71,7 +71,7 @@ impl Source {
                     let message = "the resume token is older than the log's retention";
                     let oldest = self.token(bounds.floor);
                     return Err(Error::new(Reason::ResumeTokenExpired, message)
-                        .with("oldestResumeToken", oldest));
+                        .with(OLDEST_RESUME_TOKEN, oldest));
                 }
                 position
             }

@@ -1,6 +1,6 @@
 //! Clients that read too slowly, and tokens that are too old.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use tidings::{
     engine::{Clock, Pruner},
@@ -111,14 +111,7 @@ async fn a_token_older_than_retention_is_out_of_range_and_the_oldest_one_works()
     server.publish(event("a", "{}")).await;
     tail.changes(2).await;
     let (directory, database) = server.stop_and_keep().await;
-
-    // Retention of no time at all: everything settled goes.
-    let url = DatabaseUrl::file(&database);
-    let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let pruner = Pruner::new(store, clock, std::time::Duration::ZERO);
-    assert_eq!(pruner.run_once().await.expect("prunes"), (2, 1));
-    drop(pruner);
+    assert_eq!(prune_all(&database).await, (2, 1));
 
     let server = TestServer::reopen(directory).await;
     let expired = server.tail(after(&old)).await.err().expect("too old");
@@ -130,4 +123,13 @@ async fn a_token_older_than_retention_is_out_of_range_and_the_oldest_one_works()
     let mut tail = server.tail(after(&oldest)).await.expect("resumes");
     server.publish(event("a", "{}")).await;
     assert_eq!(sequences(&tail.changes(2).await), [3, 4], "positions are never used again");
+}
+
+/// Retention of no time at all: everything settled goes. Gives how many entries and events.
+pub(crate) async fn prune_all(database: &Path) -> (u64, u64) {
+    let url = DatabaseUrl::file(database);
+    let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let pruner = Pruner::new(store, clock, std::time::Duration::ZERO);
+    pruner.run_once().await.expect("prunes")
 }

@@ -3,13 +3,16 @@
 use serde_json::Value;
 use tidings::grpc::proto::BatchPublishEventsRequest;
 
-use super::support::{
-    api::{event, webhook},
-    event_source::{EventSource, Heard},
-    http_client::HttpClient,
-    process::ServerProcess,
-    receiver::{Receiver, Reply},
-    server::TestServer,
+use super::{
+    support::{
+        api::{event, webhook},
+        event_source::{EventSource, Heard},
+        http_client::HttpClient,
+        process::ServerProcess,
+        receiver::{Receiver, Reply},
+        server::TestServer,
+    },
+    tail_slow::prune_all,
 };
 
 const PATH: &str = "/v3/webHooks/eventLog/tail";
@@ -202,4 +205,25 @@ async fn pages_of_listed_origins_may_call() {
     assert_eq!(client.send("OPTIONS", "/v3/webHooks", "").await.status, 405);
     let answer = client.get("/v3/webHooks").await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_place_that_the_log_no_longer_has_is_gone_and_the_oldest_one_is_told() {
+    let (server, receiver) = (TestServer::start().await, Receiver::start().await);
+    server.create(webhook("w", &receiver.url(), &["*"])).await;
+    let mut tail = EventSource::open(server.address, PATH, "").await;
+    let old = tail.until("caughtUp").await.id;
+    server.publish(event("a", "{}")).await;
+    tail.changes(2).await;
+    let (directory, database) = server.stop_and_keep().await;
+    prune_all(&database).await;
+
+    let server = TestServer::reopen(directory).await;
+    let again = HttpClient::new(server.address).with("last-event-id", &old);
+    let (status, refused) = again.get(PATH).await.parts();
+    assert_eq!((status, &refused["errors"][0]["code"]), (410, &900_019.into()), "{refused}");
+    let oldest = refused["errors"][0]["oldestLastEventId"].as_str().expect("a place");
+    let mut tail = EventSource::open(server.address, PATH, oldest).await;
+    server.publish(event("a", "{}")).await;
+    assert_eq!(sequences(&tail.changes(2).await), [3, 4]);
 }

@@ -60,6 +60,11 @@ class Receiver(ThreadingHTTPServer):
         self.shutdown()
         super().__exit__(*error)
 
+    def handle_error(self, request, client_address):
+        # A server that is killed leaves its connections open.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_port}/hook"
@@ -131,9 +136,9 @@ class Api:
 
 
 @contextmanager
-def server(binary, directory):
+def server(binary, directory, listen="127.0.0.1:0"):
     """A server of its own; yields the process and its address."""
-    arguments = ["--dev", "--listen", "127.0.0.1:0", "--database", f"sqlite:{directory}/tidings.db"]
+    arguments = ["--dev", "--listen", listen, "--database", f"sqlite:{directory}/tidings.db"]
     process = subprocess.Popen([binary, "serve", *arguments], stdout=subprocess.PIPE, text=True)
     try:
         lines = queue.Queue()

@@ -14,17 +14,30 @@ pub(super) struct Remark {
     status: bool,
     code: u32,
     message: String,
+    /// Of a tail that cannot resume: the oldest `Last-Event-ID` that still works.
+    #[serde(rename = "oldestLastEventId", skip_serializing_if = "Option::is_none")]
+    oldest_last_event_id: Option<String>,
 }
 
 impl Remark {
     /// On a request that failed.
     pub(super) fn error(code: Code, message: impl Into<String>) -> Self {
-        Self { status: false, code: code.number(), message: message.into() }
+        Self::new(false, code, message)
     }
 
     /// On a request that was carried out.
     pub(super) fn warning(code: Code, message: impl Into<String>) -> Self {
-        Self { status: true, code: code.number(), message: message.into() }
+        Self::new(true, code, message)
+    }
+
+    fn new(status: bool, code: Code, message: impl Into<String>) -> Self {
+        let (code, message) = (code.number(), message.into());
+        Self { status, code, message, oldest_last_event_id: None }
+    }
+
+    /// Tells where a tail can resume instead.
+    pub(super) fn resumable_from(self, oldest: Option<String>) -> Self {
+        Self { oldest_last_event_id: oldest, ..self }
     }
 }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::{codes::Code, envelope, envelope::Remark};
 use crate::{
-    domain::error::{Error, Violation},
+    domain::error::{Error, OLDEST_RESUME_TOKEN, Violation},
     http::{body::BodyFault, refusal::Cause, status},
 };
 
@@ -67,7 +67,9 @@ fn code(fault: &BodyFault) -> Code {
 /// An error as the entries of an answer.
 pub(super) fn remarks(error: Error) -> Vec<Remark> {
     if error.violations.is_empty() {
-        return vec![Remark::error(Code::of(error.reason, ""), error.message)];
+        let oldest = error.metadata.into_iter().find(|(name, _)| *name == OLDEST_RESUME_TOKEN);
+        let remark = Remark::error(Code::of(error.reason, ""), error.message);
+        return vec![remark.resumable_from(oldest.map(|(_, token)| token))];
     }
     // A member that could not be read is not there for the domain, which would say so.
     let unread: HashSet<&str> = (error.violations.iter())
