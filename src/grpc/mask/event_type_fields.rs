@@ -12,8 +12,8 @@ pub(super) static FIELDS: &[Field<EventMetadata>] = &[
 ];
 
 /// What cannot be written, and the etag, which is compared and not written.
-pub(super) static OTHERS: Others = Others {
+pub(super) static OTHERS: Others<EventMetadata> = Others {
     read_only: &["event_name", "tenant_id", "origin", "attribution"],
     ignored: &["etag"],
-    labels: false,
+    label: None,
 };

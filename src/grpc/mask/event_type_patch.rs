@@ -3,7 +3,7 @@
 use prost_types::FieldMask;
 
 use super::{
-    Mask, Target,
+    Mask,
     event_type_fields::{FIELDS, OTHERS},
     read_mask,
 };
@@ -38,23 +38,7 @@ impl EventTypePatch {
     ) -> EventMetadataSpec {
         faults.append(self.faults.clone());
         let mut merged = definition(current);
-        match &self.mask {
-            Mask::All => merged = self.given.clone(),
-            Mask::SetFields => {
-                for field in FIELDS.iter().filter(|field| (field.is_set)(&self.given)) {
-                    (field.write)(&mut merged, &self.given);
-                }
-            }
-            Mask::Paths(targets) => {
-                for target in targets {
-                    match target {
-                        Target::Field(field) => (field.write)(&mut merged, &self.given),
-                        // Event types have none; the mask was refused.
-                        Target::Label(_) => {}
-                    }
-                }
-            }
-        }
+        self.mask.write(&mut merged, &self.given);
         read_event_metadata(&merged, faults)
     }
 }

@@ -36,8 +36,8 @@ struct Field<M: 'static> {
 
 /// What an update writes.
 enum Mask<M: 'static> {
-    /// Every field that is set.
-    SetFields,
+    /// Every one of these that is set.
+    SetFields(&'static [Field<M>]),
     /// All of them: what is not set gets its default.
     All,
     /// These.
@@ -48,29 +48,54 @@ enum Mask<M: 'static> {
 enum Target<M: 'static> {
     /// A field of the message.
     Field(&'static Field<M>),
-    /// One label of a webhook.
-    Label(String),
+    /// One label of it.
+    Label(WriteLabel<M>, String),
 }
 
+/// Makes one label in the first message what it is in the second, absent included.
+type WriteLabel<M> = fn(&mut M, &M, &str);
+
 /// What a message lets masks name beside its writable fields.
-struct Others {
+struct Others<M: 'static> {
     /// Paths that cannot be written, and all below them.
     read_only: &'static [&'static str],
     /// Paths that are neither written nor refused.
     ignored: &'static [&'static str],
-    /// Whether `labels.KEY` names one label.
-    labels: bool,
+    /// How one label is written, which `labels.KEY` names; none where there are no labels.
+    label: Option<WriteLabel<M>>,
+}
+
+impl<M: Clone> Mask<M> {
+    /// Writes what it names of `given`.
+    fn write(&self, to: &mut M, given: &M) {
+        match self {
+            Self::All => to.clone_from(given),
+            Self::SetFields(fields) => {
+                for field in fields.iter().filter(|field| field.leaf && (field.is_set)(given)) {
+                    (field.write)(to, given);
+                }
+            }
+            Self::Paths(targets) => {
+                for target in targets {
+                    match target {
+                        Target::Field(field) => (field.write)(to, given),
+                        Target::Label(write, key) => write(to, given, key),
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn read_mask<M>(
     mask: Option<&FieldMask>,
     fields: &'static [Field<M>],
-    others: &Others,
+    others: &Others<M>,
     faults: &mut Faults,
 ) -> Mask<M> {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     match paths {
-        [] => return Mask::SetFields,
+        [] => return Mask::SetFields(fields),
         [all] if all == "*" => return Mask::All,
         _several => {}
     }
@@ -78,8 +103,8 @@ fn read_mask<M>(
     for path in paths {
         if let Some(field) = fields.iter().find(|field| field.path == path) {
             targets.push(Target::Field(field));
-        } else if let Some(key) = path.strip_prefix("labels.").filter(|_| others.labels) {
-            targets.push(Target::Label(key.to_owned()));
+        } else if let (Some(key), Some(write)) = (path.strip_prefix("labels."), others.label) {
+            targets.push(Target::Label(write, key.to_owned()));
         } else if others.read_only.iter().any(|known| is_at_or_below(path, known)) {
             faults.invalid(AT, format!("names {}, which cannot be written", quoted(path)));
         } else if path == "*" {

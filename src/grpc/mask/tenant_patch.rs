@@ -2,7 +2,7 @@
 
 use prost_types::FieldMask;
 
-use super::{Field, Mask, Others, Target, own, read_mask};
+use super::{Field, Mask, Others, own, read_mask};
 use crate::{
     domain::{error::Faults, tenant::TenantSettings},
     grpc::{
@@ -22,8 +22,8 @@ static FIELDS: &[Field<Tenant>] = &[
 ];
 
 /// What cannot be written, and the etag, which is compared and not written.
-static OTHERS: Others =
-    Others { read_only: &["tenant_id", "attribution"], ignored: &["etag"], labels: false };
+static OTHERS: Others<Tenant> =
+    Others { read_only: &["tenant_id", "attribution"], ignored: &["etag"], label: None };
 
 /// What an UpdateTenant request changes.
 pub(crate) struct TenantPatch {
@@ -45,23 +45,7 @@ impl TenantPatch {
     pub(crate) fn apply(&self, current: &TenantSettings, faults: &mut Faults) -> TenantSettings {
         faults.append(self.faults.clone());
         let mut merged = settings(current);
-        match &self.mask {
-            Mask::All => merged = self.given.clone(),
-            Mask::SetFields => {
-                for field in FIELDS.iter().filter(|field| (field.is_set)(&self.given)) {
-                    (field.write)(&mut merged, &self.given);
-                }
-            }
-            Mask::Paths(targets) => {
-                for target in targets {
-                    match target {
-                        Target::Field(field) => (field.write)(&mut merged, &self.given),
-                        // Tenants have none; the mask was refused.
-                        Target::Label(_) => {}
-                    }
-                }
-            }
-        }
+        self.mask.write(&mut merged, &self.given);
         read_settings(&merged, faults)
     }
 }

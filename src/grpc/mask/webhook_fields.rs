@@ -105,7 +105,7 @@ pub(super) static FIELDS: &[Field<Webhook>] = &[
 ];
 
 /// What cannot be written, and the etag, which is compared and not written.
-pub(super) static OTHERS: Others = Others {
+pub(super) static OTHERS: Others<Webhook> = Others {
     read_only: &[
         "webhook_id",
         "tenant_id",
@@ -116,8 +116,15 @@ pub(super) static OTHERS: Others = Others {
         "number",
     ],
     ignored: &["etag"],
-    labels: true,
+    label: Some(write_label),
 };
+
+fn write_label(to: &mut Webhook, from: &Webhook, key: &str) {
+    match from.labels.get(key) {
+        Some(value) => to.labels.insert(key.to_owned(), value.clone()),
+        None => to.labels.remove(key),
+    };
+}
 
 fn kind(webhook: &Webhook) -> Option<&Kind> {
     webhook.destination.as_ref()?.kind.as_ref()
@@ -172,7 +179,7 @@ mod tests {
         found
     }
 
-    fn check<M>(message: &str, fields: &[Field<M>], others: &Others) {
+    fn check<M>(message: &str, fields: &[Field<M>], others: &Others<M>) {
         let paths = contract_paths(message);
         assert!(paths.len() >= fields.len());
         for path in &paths {

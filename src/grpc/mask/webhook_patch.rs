@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{
-    Mask, Target, read_mask,
+    Mask, read_mask,
     webhook_fields::{FIELDS, OTHERS},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl WebhookPatch {
         faults.append(self.faults.clone());
         let mut merged = definition(current);
         self.remove(&mut merged);
-        self.write(&mut merged);
+        self.mask.write(&mut merged, &self.given);
         self.add(&mut merged);
         read_webhook(&merged, Some(current), faults)
     }
@@ -71,26 +71,6 @@ impl WebhookPatch {
         webhook.event_names.retain(|name| !self.remove_event_names.contains(name));
         if let Some(headers) = headers(webhook) {
             headers.retain(|h| !self.remove_headers.iter().any(|name| same_name(name, &h.name)));
-        }
-    }
-
-    fn write(&self, webhook: &mut Webhook) {
-        match &self.mask {
-            Mask::All => webhook.clone_from(&self.given),
-            Mask::SetFields => {
-                for field in FIELDS.iter().filter(|field| field.leaf && (field.is_set)(&self.given))
-                {
-                    (field.write)(webhook, &self.given);
-                }
-            }
-            Mask::Paths(targets) => {
-                for target in targets {
-                    match target {
-                        Target::Field(field) => (field.write)(webhook, &self.given),
-                        Target::Label(key) => write_label(webhook, &self.given, key),
-                    }
-                }
-            }
         }
     }
 
@@ -107,13 +87,6 @@ impl WebhookPatch {
             headers.extend(self.add_headers.iter().cloned());
         }
     }
-}
-
-fn write_label(to: &mut Webhook, from: &Webhook, key: &str) {
-    match from.labels.get(key) {
-        Some(value) => to.labels.insert(key.to_owned(), value.clone()),
-        None => to.labels.remove(key),
-    };
 }
 
 /// The headers of an HTTP destination. Another kind is refused as a whole.
