@@ -36,11 +36,16 @@ pub(super) async fn add(tx: &WriteTx, settlements: &[&Settlement]) -> Result<(),
     if sums.is_empty() {
         return Ok(());
     }
-    let row = |((webhook, window, class), (count, sum)): (_, (i64, i64))| -> [Value; 5] {
-        let (webhook, window): (i64, i64) = (webhook, window);
-        let class: i32 = class;
-        [webhook.into(), window.into(), class.into(), count.into(), sum.into()]
-    };
-    ADD_TIMES.run(tx.sql(), sums.into_iter().flat_map(row).collect()).await?;
+    let mut values: Vec<Value> = Vec::with_capacity(sums.len() * 5);
+    for ((webhook, window, class), (count, sum)) in sums {
+        values.extend([
+            webhook.into(),
+            window.into(),
+            class.into(),
+            count.into(),
+            Value::from(sum),
+        ]);
+    }
+    ADD_TIMES.run(tx.sql(), values).await?;
     Ok(())
 }
