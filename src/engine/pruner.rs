@@ -50,6 +50,10 @@ impl Pruner {
                 }
                 tokio::time::sleep(PACE).await;
             }
+            // Of deliveries that have gone just now.
+            while self.store.prune_times(tenant, cutoff, BATCH).await? == BATCH as u64 {
+                tokio::time::sleep(PACE).await;
+            }
         }
         Ok((entries, events))
     }

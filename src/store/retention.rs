@@ -46,6 +46,21 @@ impl Store {
         Ok(self.prune_batch(tenant, (cutoff, now), from, limit).await?)
     }
 
+    /// Deletes up to `limit` sums of windows that began before the cut-off and of which no
+    /// delivery is left. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn prune_times(
+        &self,
+        tenant: TenantKey,
+        cutoff: Timestamp,
+        limit: usize,
+    ) -> Result<u64> {
+        Ok(self.prune_times_batch(tenant, cutoff, limit).await?)
+    }
+
     async fn prune_batch(
         &self,
         tenant: TenantKey,
@@ -88,9 +103,6 @@ impl Store {
             self.delete_events(&old).await?;
         }
         let next = next.filter(|_| rows.len() == limit);
-        if next.is_none() {
-            self.prune_times(tenant, cutoff, limit).await?;
-        }
         Ok(Pruned { entries, events: old.len() as u64, next })
     }
 
@@ -154,14 +166,12 @@ impl Store {
         }
     }
 
-    /// Deletes sums of windows that began before the cut-off and of which no delivery is
-    /// left. What is more than `limit` is deleted in the next round.
-    async fn prune_times(
+    async fn prune_times_batch(
         &self,
         tenant: TenantKey,
         cutoff: Timestamp,
         limit: usize,
-    ) -> std::result::Result<(), Failure> {
+    ) -> std::result::Result<u64, Failure> {
         let old = format!(
             "SELECT t.webhook_key, t.window_start, t.class FROM webhooks w
              JOIN delivery_times t ON t.webhook_key = w.webhook_key
@@ -173,14 +183,15 @@ impl Store {
         );
         let values = || [Value::from(tenant.0), cutoff.micros().into()];
         if self.query(&old, values()).await?.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let tx = self.begin().await?;
         let sql = format!(
             "DELETE FROM delivery_times WHERE (webhook_key, window_start, class) IN ({old})"
         );
-        tx.execute(&sql, values()).await?;
-        tx.commit().await
+        let deleted = tx.execute(&sql, values()).await?.rows_affected();
+        tx.commit().await?;
+        Ok(deleted)
     }
 
     async fn delete_events(&self, keys: &[i64]) -> std::result::Result<(), Failure> {
