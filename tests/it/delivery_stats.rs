@@ -149,6 +149,33 @@ async fn what_is_late_is_counted_while_it_waits() {
 }
 
 #[tokio::test]
+async fn what_succeeds_late_counts_as_late_and_as_succeeded() {
+    let clock = ManualClock::new();
+    let server = TestServer::with_clock(Arc::clone(&clock) as _, |_| {}).await;
+    let receiver = Receiver::with(|r| Reply::status(if r.index == 0 { 500 } else { 200 })).await;
+    let policy = tidings::grpc::proto::RetryPolicy {
+        schedule: vec![seconds(10)],
+        jitter: Some(0.0),
+        ..Default::default()
+    };
+    let hook = webhook("w", &receiver.url(), &["*"]);
+    server.create(Webhook { retry_policy: Some(policy), sla: Some(seconds(5)), ..hook }).await;
+    let id = server.publish(event("a", "{}")).await.event_id;
+    server.wait_log(&id, "a failure", |log| log.status == 2).await;
+    assert_eq!(only(&server, None).await, [1, 0, 0, 1, 0, 0]);
+    clock.advance(Duration::from_secs(6));
+    server.wait_log(&id, "it is late", |log| log.sla_breach_time.is_some()).await;
+    assert_eq!(only(&server, None).await, [1, 0, 0, 1, 0, 1]);
+    clock.advance(Duration::from_secs(4));
+    settled(&server, &id, 2).await;
+    assert_eq!(only(&server, None).await, [1, 1, 0, 0, 0, 1]);
+    // In time.
+    let id = server.publish(event("a", "{}")).await.event_id;
+    settled(&server, &id, 1).await;
+    assert_eq!(only(&server, None).await, [2, 2, 0, 0, 0, 1]);
+}
+
+#[tokio::test]
 async fn times_are_measured_and_only_the_range_counts() {
     let clock = ManualClock::new();
     let server = TestServer::with_clock(Arc::clone(&clock) as _, |_| {}).await;
