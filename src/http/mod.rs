@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod gate;
 mod members;
+mod pages;
 mod parameters;
 mod refusal;
 mod routes;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{answer, body::BodyFault};
-use crate::domain::error::{Error, Faults};
+use crate::domain::error::Error;
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -23,12 +23,6 @@ pub(super) enum Cause {
 impl From<Error> for Cause {
     fn from(error: Error) -> Self {
         Self::Error(error)
-    }
-}
-
-impl From<Faults> for Cause {
-    fn from(faults: Faults) -> Self {
-        Self::Error(faults.into_error())
     }
 }
 

@@ -29,11 +29,13 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let mut faults = Faults::default();
     let spec = definition::read_new(body::read_json(request).await?, &mut faults);
-    if !faults.is_empty() {
-        return Err(faults.into());
-    }
-    let request =
-        CreateWebhook { spec, faults, idempotency_key: String::new(), validate_only: false };
+    faults.check()?;
+    let request = CreateWebhook {
+        spec,
+        faults: Faults::default(),
+        idempotency_key: String::new(),
+        validate_only: false,
+    };
     let made = facades.services.webhooks.create(&scope, request).await?;
     Ok(answer::json(StatusCode::OK, &Shown::of(&made.webhook)))
 }
@@ -88,9 +90,7 @@ pub(super) async fn change(
     facades.services.webhooks.get(&scope, &locator).await?;
     let mut faults = Faults::default();
     let definition = Definition::read_change(body::read_json(request).await?, &mut faults);
-    if !faults.is_empty() {
-        return Err(faults.into());
-    }
+    faults.check()?;
     let request = UpdateWebhook {
         webhook_id: locator,
         etag: String::new(),

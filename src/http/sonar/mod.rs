@@ -17,7 +17,7 @@ use self::{
     refusal::Refusal,
 };
 use super::{
-    Facades, answer, body,
+    Facades, answer, body, pages,
     routes::{Dialect, Routes},
 };
 use crate::{
@@ -31,9 +31,6 @@ use crate::{
         webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
     },
 };
-
-/// Webhooks read at a time for the list, which has no pages here.
-const PAGE: i32 = 1_000;
 
 /// The routes of this dialect.
 pub(super) fn routes(services: &Services) -> Dialect {
@@ -55,11 +52,13 @@ async fn create(
 ) -> Result<Response, Refusal> {
     let mut faults = Faults::default();
     let spec = Definition::read(body::read_json(request).await?, &mut faults)?.create(&mut faults);
-    if !faults.is_empty() {
-        return Err(faults.into());
-    }
-    let request =
-        CreateWebhook { spec, faults, idempotency_key: String::new(), validate_only: false };
+    faults.check()?;
+    let request = CreateWebhook {
+        spec,
+        faults: Faults::default(),
+        idempotency_key: String::new(),
+        validate_only: false,
+    };
     let made = facades.services.webhooks.create(&scope, request).await?;
     Ok(shown(&made.webhook))
 }
@@ -68,16 +67,18 @@ async fn list(
     State(facades): State<Facades>,
     Extension(scope): Extension<Scope>,
 ) -> Result<Response, Refusal> {
-    let (mut all, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let query = WebhookQuery { page_size: PAGE, page_token, ..WebhookQuery::default() };
-        let page = facades.services.webhooks.list(&scope, query).await?;
-        all.extend(page.webhooks.iter().map(|webhook| Shown::of(webhook)));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(answer::json(StatusCode::OK, &all));
+    let (service, scope) = (&facades.services.webhooks, &scope);
+    let read = |page_token| {
+        let page_size = pages::LARGEST;
+        let query = WebhookQuery { page_size, page_token, ..WebhookQuery::default() };
+        async move {
+            let page = service.list(scope, query).await?;
+            Ok((page.webhooks, page.next_page_token))
         }
-    }
+    };
+    let found = pages::all(read).await?;
+    let all: Vec<_> = found.iter().map(|webhook| Shown::of(webhook)).collect();
+    Ok(answer::json(StatusCode::OK, &all))
 }
 
 async fn show(
@@ -97,9 +98,7 @@ async fn change(
     let webhook_id = find(&facades, &scope, &id).await?.webhook_id.to_string();
     let mut faults = Faults::default();
     let definition = Definition::read(body::read_json(request).await?, &mut faults)?;
-    if !faults.is_empty() {
-        return Err(faults.into());
-    }
+    faults.check()?;
     let request = UpdateWebhook {
         webhook_id,
         etag: String::new(),

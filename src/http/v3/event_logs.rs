@@ -11,10 +11,9 @@ use crate::{
     domain::{
         error::{Error, Faults, Reason},
         id::EventId,
-        limits,
         log_filter::EventLogFilter,
     },
-    http::{Facades, parameters::Parameters},
+    http::{Facades, pages, parameters::Parameters},
     service::{event_logs::LogQuery, scope::Scope},
 };
 
@@ -92,9 +91,8 @@ async fn list(
     let mut faults = Faults::default();
     let limit = parameters.count("limit", 1..=1_000, &mut faults);
     let page_token = parameters.text("pageToken", &mut faults).unwrap_or_default();
-    let most = i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX);
     let query = LogQuery {
-        page_size: limit.unwrap_or(most),
+        page_size: limit.unwrap_or(pages::LARGEST),
         page_token,
         filter,
         faults,

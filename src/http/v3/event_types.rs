@@ -19,9 +19,8 @@ use crate::{
     domain::{
         error::Faults,
         event_metadata::{EventMetadata, EventMetadataSpec},
-        limits,
     },
-    http::{Facades, body, parameters::Parameters},
+    http::{Facades, body, pages, parameters::Parameters},
     service::{
         event_types::{CreateEventType, EventTypeQuery},
         scope::Scope,
@@ -62,24 +61,26 @@ pub(super) async fn list(
 ) -> Result<Response, Refusal> {
     let mut parameters = Parameters::of(uri.query());
     let mut faults = Faults::default();
-    let mut query = EventTypeQuery {
-        page_size: i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX),
+    let query = EventTypeQuery {
+        page_size: pages::LARGEST,
         active: parameters.one("active", "true or false", &mut faults),
         faults,
         ..EventTypeQuery::default()
     };
-    let mut all = Vec::new();
-    loop {
-        let page = facades.services.event_types.list(&scope, query.clone()).await?;
-        all.extend(page.event_types.into_iter().map(|metadata| Listed {
-            active: metadata.spec.active,
-            event_name: metadata.event_name,
-        }));
-        query.page_token = page.next_page_token;
-        if query.page_token.is_empty() {
-            return Ok(envelope::done(StatusCode::OK, all, envelope::ignored(&parameters)));
+    let (service, scope) = (&facades.services.event_types, &scope);
+    let read = |page_token| {
+        let query = EventTypeQuery { page_token, ..query.clone() };
+        async move {
+            let page = service.list(scope, query).await?;
+            Ok((page.event_types, page.next_page_token))
         }
-    }
+    };
+    let listed = pages::all(read)
+        .await?
+        .into_iter()
+        .map(|metadata| Listed { active: metadata.spec.active, event_name: metadata.event_name });
+    let listed: Vec<_> = listed.collect();
+    Ok(envelope::done(StatusCode::OK, listed, envelope::ignored(&parameters)))
 }
 
 pub(super) async fn show(

@@ -16,10 +16,9 @@ use super::{
 use crate::{
     domain::{
         error::{Error, Faults, Reason},
-        limits,
         webhook::Webhook,
     },
-    http::{Facades, body, parameters::Parameters},
+    http::{Facades, body, pages, parameters::Parameters},
     service::{
         scope::Scope,
         webhooks::{CreateWebhook, UpdateWebhook, WebhookQuery},
@@ -51,7 +50,7 @@ pub(super) async fn list(
     let mut faults = Faults::default();
     let limit = parameters.count("limit", 1..=1_000, &mut faults);
     let mut query = WebhookQuery {
-        page_size: limit.unwrap_or(i32::try_from(limits::MAX_PAGE).unwrap_or(i32::MAX)),
+        page_size: limit.unwrap_or(pages::LARGEST),
         skip: parameters.one("offset", "a number from 0", &mut faults).unwrap_or_default(),
         name: parameters.text("name", &mut faults).unwrap_or_default(),
         enabled: parameters.one("active", "true or false", &mut faults),
@@ -60,16 +59,20 @@ pub(super) async fn list(
         ..WebhookQuery::default()
     };
     query.faults = faults;
-    let zone = zone(&scope);
-    let mut all = Vec::new();
-    loop {
-        let page = facades.services.webhooks.list(&scope, query.clone()).await?;
-        all.extend(page.webhooks.iter().map(|webhook| Shown::of(webhook, &zone)));
-        query.page_token = page.next_page_token;
-        if query.page_token.is_empty() || limit.is_some() {
-            return Ok(envelope::done(StatusCode::OK, all, envelope::ignored(&parameters)));
+    let (service, zone, scope) = (&facades.services.webhooks, zone(&scope), &scope);
+    let read = |page_token| {
+        let query = WebhookQuery { page_token, ..query.clone() };
+        async move {
+            let page = service.list(scope, query).await?;
+            Ok::<_, Error>((page.webhooks, page.next_page_token))
         }
-    }
+    };
+    let found = match limit {
+        Some(_) => read(String::new()).await?.0,
+        None => pages::all(read).await?,
+    };
+    let all: Vec<_> = found.iter().map(|webhook| Shown::of(webhook, &zone)).collect();
+    Ok(envelope::done(StatusCode::OK, all, envelope::ignored(&parameters)))
 }
 
 pub(super) async fn show(
