@@ -101,9 +101,9 @@ impl EventLogs {
     }
 
     /// Counts and times the deliveries of a consumer group, which are those of its webhook,
-    /// ingested from a time on (where absent, 30 days before the end, from whole tens of minutes
-    /// on) and before another (now where absent). Where too many deliveries would have to be read one by one, the
-    /// range is widened to whole tens of minutes.
+    /// ingested from a time on (where absent, 30 days before the end, from whole tens of
+    /// minutes on) and before another (now where absent). Where too many deliveries would
+    /// have to be read one by one, the range is widened to whole tens of minutes.
     ///
     /// # Errors
     ///
