@@ -147,6 +147,8 @@ impl Store {
         let row = row.first().ok_or_else(|| format!("{shown} has no identity"))?;
         let id: i64 = row.try_get("", "database_id").map_err(|e| failed("read", e))?;
         let session_key: String = row.try_get("", "session_key").map_err(|e| failed("read", e))?;
+        let opened = secret_keys.open(&secrets::Place::session_key(), session_key);
+        let session_key = opened.map_err(|e| failed("read", e))?;
         let session_key =
             read_key(&session_key).ok_or_else(|| format!("{shown} has no session key"))?;
         let newest: i64 = row.try_get("", "newest").map_err(|e| failed("read", e))?;

@@ -3,6 +3,7 @@
 use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use tempfile::TempDir;
 use tidings::{
     domain::secret::Secret,
@@ -19,6 +20,8 @@ use super::{
     signatures::{secrets, signed},
     support::{
         api::{event, header, http},
+        http_client::HttpClient,
+        keys::{self, HOME},
         receiver::{Receiver, Reply},
         server::TestServer,
     },
@@ -216,23 +219,58 @@ async fn keys_rotate_and_the_old_one_can_be_dropped() {
 
 /// Waits until the database needs one key only.
 async fn settled(directory: &TempDir) {
-    use sea_orm::{ConnectionTrait, Database};
-    let url = format!("sqlite:{}?mode=ro", directory.path().join("tidings.db").display());
-    let connection = Database::connect(url).await.expect("a connection");
-    let count = "SELECT COUNT(*) AS n FROM secret_keys";
     let wait = async {
-        loop {
-            let statement =
-                sea_orm::Statement::from_string(connection.get_database_backend(), count);
-            let row = connection.query_one_raw(statement).await.expect("read").expect("a row");
-            if row.try_get::<i64>("", "n").expect("a number") == 1 {
-                return;
-            }
+        while read::<i64>(directory, "SELECT COUNT(*) AS value FROM secret_keys").await != 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), wait).await.expect("resealed in time");
+}
+
+/// Reads one value past the server.
+async fn read<T: sea_orm::TryGetable>(directory: &TempDir, sql: &str) -> T {
+    let url = format!("sqlite:{}?mode=ro", directory.path().join("tidings.db").display());
+    let connection = Database::connect(url).await.expect("a connection");
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await.expect("read").expect("a row");
     connection.close().await.expect("closed");
+    row.try_get("", "value").expect("a value")
+}
+
+#[tokio::test]
+async fn the_key_of_session_tokens_is_encrypted_and_stays_the_same() {
+    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+    let stored = "SELECT session_key AS value FROM database_identity";
+    let strict = |keys: String| {
+        TestServer::in_directory(Arc::clone(&directory), move |config| {
+            config.secret_key = configured(&keys);
+            config.dev = false;
+        })
+    };
+    let server = strict(String::new()).await;
+    let secret = keys::make(&server.database(), HOME, "all").await;
+    let listed = keys::run(&server.database(), "list", &[]).await;
+    let id = listed.split('\t').next().expect("a key");
+    let asked = serde_json::json!({"key": id, "secret": secret}).to_string();
+    let client = HttpClient::new(server.address);
+    let issued = client.send("POST", "/v3/oauth/token/generate", asked).await.json();
+    let token = issued["data"]["accessToken"].as_str().expect("a token");
+    let clear: String = read(&directory, stored).await;
+    assert_eq!(clear.len(), 64, "without a key it is in clear");
+    server.stop().await;
+
+    let mut before = clear.clone();
+    for keys in [key(1), format!("{},{}", key(2), key(1)), key(2)] {
+        let server = strict(keys.clone()).await;
+        settled(&directory).await;
+        let sealed: String = read(&directory, stored).await;
+        assert!(sealed.starts_with("enc:v1:") && !sealed.contains(&clear), "{sealed}");
+        assert_eq!(sealed == before, keys == key(2), "each new key seals it once");
+        before = sealed;
+        let client = HttpClient::new(server.address).with("x-token", token);
+        assert_eq!(client.get("/v3/webHooks").await.status, 200, "the token works on");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ fn statements(d: &Dialect) -> Vec<String> {
     let Dialect { serial, uuid, clustered, bytewise } = d;
     vec![
         // One row: which database this is. A restored backup gets a new id. With
-        // session_key, in hex, all nodes sign session tokens.
+        // session_key all nodes sign session tokens: 32 bytes in hex, sealed where there is a key.
         "CREATE TABLE database_identity (
             only_row SMALLINT PRIMARY KEY CHECK (only_row = 1),
             database_id BIGINT NOT NULL,

@@ -2,7 +2,10 @@
 //! opened without them. A key is noted there before anything is sealed with it, and
 //! crossed out when nothing is sealed with it any more.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
 
 use super::{Place, SecretKeys};
 use crate::store::{query, rows::Row};
@@ -18,7 +21,12 @@ pub(in crate::store) async fn admit(
     connection: &DatabaseConnection,
     keys: &SecretKeys,
 ) -> Result<Result<(), String>, DbErr> {
-    let tx = connection.begin().await?;
+    // It may write: a lock that is taken only then could fail against another one's.
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let tx = connection.begin_with_options(options).await?;
     let rows = query(&tx, "SELECT key_id, canary FROM secret_keys ORDER BY key_id", []).await?;
     let mut noted = Vec::new();
     for row in &rows {

@@ -5,7 +5,8 @@
 //! queries them, one text is simpler to get right than many, and what a later member
 //! holds is covered without being thought of (a URL may be a secret, too). Answers
 //! kept for idempotency keys are sealed for the same reason, and so are the digests
-//! of their requests: a short secret could be guessed with one.
+//! of their requests: a short secret could be guessed with one. The key of session tokens is a
+//! secret by itself.
 
 mod admission;
 mod keys;

@@ -22,6 +22,11 @@ impl Place {
         Self::of("idempotency_keys.request_digest", tenant, &[operation, key])
     }
 
+    /// The key that session tokens are signed with.
+    pub(in crate::store) fn session_key() -> Self {
+        Self("database_identity.session_key".to_owned())
+    }
+
     /// The value that a key is tried on.
     pub(super) fn canary(key_id: &str) -> Self {
         Self(format!("secret_keys.canary\0{key_id}"))

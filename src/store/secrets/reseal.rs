@@ -20,13 +20,14 @@ pub struct ResealCursor(At);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum At {
+    SessionKey,
     Webhooks { after: WebhookKey },
     Answers { after: (TenantKey, String, String) },
 }
 
 impl Default for ResealCursor {
     fn default() -> Self {
-        Self(At::Webhooks { after: WebhookKey(0) })
+        Self(At::SessionKey)
     }
 }
 
@@ -75,6 +76,10 @@ pub(in crate::store) async fn page(
     // What was in clear shall not stay behind in free space, either.
     query(on, "PRAGMA secure_delete = ON", []).await?;
     let next = match at {
+        At::SessionKey => {
+            session_key(on, keys).await?;
+            Some(At::Webhooks { after: WebhookKey(0) })
+        }
         At::Webhooks { after } => Some(match webhooks(on, keys, after).await? {
             Some(after) => At::Webhooks { after },
             None => At::Answers { after: (TenantKey(0), String::new(), String::new()) },
@@ -86,6 +91,19 @@ pub(in crate::store) async fn page(
     }
     query(on, "PRAGMA secure_delete = FAST", []).await?;
     Ok(next.map(ResealCursor))
+}
+
+async fn session_key(
+    on: &impl ConnectionTrait,
+    keys: &SecretKeys,
+) -> std::result::Result<(), DbErr> {
+    for row in query(on, "SELECT session_key FROM database_identity", []).await? {
+        let stored = Row(&row).get("session_key")?;
+        if let Some(sealed) = resealed(keys, &Place::session_key(), stored)? {
+            query(on, "UPDATE database_identity SET session_key = $1", [sealed.into()]).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn webhooks(
