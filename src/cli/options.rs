@@ -28,6 +28,24 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<String>,
 
+    /// The server's certificate in PEM, followed by those that lead to a root: with it the
+    /// listener speaks TLS only. Files are read again when they change
+    /// [env: TIDINGS_TLS_CERT; default: no TLS]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key in PEM [env: TIDINGS_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+
+    /// Roots in PEM: with them every client needs a certificate that leads to one of them, beside
+    /// its credentials [env: TIDINGS_TLS_CLIENT_CA; default: none]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_ca: Option<PathBuf>,
+
     /// The database [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,13 @@ const ENV_CONFIG: &str = "TIDINGS_CONFIG";
 pub struct Config {
     /// `HOST:PORT` to listen on; port 0 picks one.
     pub listen: String,
+    /// The server's certificate in PEM, followed by those that lead to a root. With it the
+    /// listener speaks TLS and nothing else.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Roots in PEM: every client needs a certificate that leads to one of them.
+    pub tls_client_ca: Option<PathBuf>,
     /// The database, as in `sqlite:tidings.db`.
     pub database: String,
     /// Keys that secrets are encrypted with in the database, 32 bytes each in base64,
@@ -97,6 +104,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:50051".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
             database: "sqlite:tidings.db".to_owned(),
             secret_key: None,
             dev: false,
@@ -169,6 +179,10 @@ impl Config {
         let faults = [
             (self.attempt_timeout.is_zero() || self.attempt_timeout > limits::LONGEST_TIMEOUT)
                 .then_some("attempt_timeout must be more than 0 and at most 2 minutes"),
+            (self.tls_cert.is_some() != self.tls_key.is_some())
+                .then_some("tls_cert and tls_key need each other"),
+            (self.tls_client_ca.is_some() && self.tls_cert.is_none())
+                .then_some("tls_client_ca needs tls_cert and tls_key"),
             (self.retention < second).then_some("retention must be at least 1s"),
             (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),
@@ -245,6 +259,9 @@ mod tests {
             ("allow_destination = '10.0.0.1'", "allow_destination"),
             ("allow_destination = 7", "allow_destination"),
             ("cors_origins = '*'", "cors_origins"),
+            ("tls_cert = 'a.pem'", "tls_key"),
+            ("tls_key = 'a.key'", "tls_cert"),
+            ("tls_client_ca = 'ca.pem'", "tls_client_ca"),
         ] {
             let error = Config::extract(Figment::new().merge(Toml::string(toml))).expect_err(toml);
             assert!(error.contains(key), "{error}");

@@ -1,16 +1,14 @@
-//! The one listener: gRPC, gRPC-Web and plain HTTP over HTTP/1.1 and h2c.
+//! The one listener: gRPC, gRPC-Web and plain HTTP, over HTTP/1.1 and HTTP/2, with TLS or
+//! without.
 
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 
-use super::config::Config;
+use super::{config::Config, incoming, tls::Tls};
 
 /// A connection without a sign of life is asked for one this often, and closed
 /// when none comes.
@@ -38,18 +36,23 @@ pub(super) async fn bind(config: &Config) -> Result<TcpListener, String> {
 /// Serves until `draining`, and then until the last call has ended.
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     routes: Router,
     draining: CancellationToken,
 ) -> Result<(), String> {
-    // Without it, small answers wait for the other side's delayed acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let server = Server::builder()
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(STREAMS))
-        .add_routes(Routes::from(routes))
-        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
-        .await
-        .map_err(|e| format!("the listener failed: {e}"))
+        .add_routes(Routes::from(routes));
+    let draining = draining.cancelled_owned();
+    let served = match tls {
+        Some(tls) => {
+            let secured = incoming::secured(listener, tls);
+            server.serve_with_incoming_shutdown(secured, draining).await
+        }
+        None => server.serve_with_incoming_shutdown(incoming::plain(listener), draining).await,
+    };
+    served.map_err(|e| format!("the listener failed: {e}"))
 }

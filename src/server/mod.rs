@@ -3,11 +3,14 @@
 
 mod clock;
 pub mod config;
+mod incoming;
 mod listen;
 mod local_only;
 pub mod origin;
 mod peer;
 mod ranges;
+mod start_checks;
+mod tls;
 mod written_list;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
@@ -17,7 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
 pub use self::clock::SystemClock;
-use self::{config::Config, origin::Origin};
+use self::{
+    config::Config,
+    origin::Origin,
+    tls::{Reloader, Tls},
+};
 use crate::{
     domain::{address::AddressGuard, id::TenantId},
     engine::{self, Clock, Engine, Follower, JobRunner, Pruner, Resealer},
@@ -37,6 +44,7 @@ pub const HOME_TENANT: &str = "default";
 /// A server that is bound but does not serve yet.
 pub struct Server {
     listener: TcpListener,
+    tls: Option<(Tls, Reloader)>,
     address: SocketAddr,
     services: Services,
     engine: Engine,
@@ -67,10 +75,12 @@ impl Server {
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, String> {
+        let tls = Tls::load(&config)?;
         let listener = listen::bind(&config).await?;
         let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
         let database = config.database.parse().map_err(|e| format!("database {e}"))?;
         let (store, commits) = Store::open(&database, config.secret_keys()?).await?;
+        start_checks::warn(&config, address, &store, clock.now()).await;
         let guard = AddressGuard { local: config.dev, allowed: config.allow_destination.clone() };
         let addresses = Addresses::new(guard, resolver);
         let sender = HttpSender::new(addresses).map_err(|e| format!("cannot set up TLS: {e}"))?;
@@ -120,9 +130,18 @@ impl Server {
             &limits,
             draining.clone(),
         );
-        let server =
-            Self { listener, address, services, engine, follower, store, clock, draining, config };
-        Ok(server)
+        Ok(Self {
+            listener,
+            tls,
+            address,
+            services,
+            engine,
+            follower,
+            store,
+            clock,
+            draining,
+            config,
+        })
     }
 
     /// Where it listens.
@@ -137,15 +156,28 @@ impl Server {
     ///
     /// In words for an operator.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let Self { listener, address, services, engine, follower, store, clock, draining, config } =
-            self;
-        tracing::info!(%address, database = config.database, dev = config.dev, "serving");
+        let Self {
+            listener,
+            tls,
+            address,
+            services,
+            engine,
+            follower,
+            store,
+            clock,
+            draining,
+            config,
+        } = self;
+        let secured = tls.is_some();
+        tracing::info!(%address, tls = secured, database = config.database, dev = config.dev, "serving");
         let follower = tokio::spawn(follower.run());
         let resealer = tokio::spawn(Resealer::new(store.clone()).run(engine.caretaker()));
         let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));
         let jobs = tokio::spawn(jobs.run());
-        let pruner = Pruner::new(store, clock, config.retention);
+        let pruner = Pruner::new(store, Arc::clone(&clock), config.retention);
         let pruner = tokio::spawn(pruner.run(engine.caretaker()));
+        let (tls, reloader) = tls.unzip();
+        let reloader = reloader.map(|reloader| tokio::spawn(reloader.run(clock)));
 
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
@@ -161,8 +193,7 @@ impl Server {
         let routes = peer::tell(routes.merge(facades));
         let routes = if config.dev { local_only::guard(routes) } else { routes };
 
-        let served = listen::serve(listener, routes, draining.clone());
-        tokio::pin!(served);
+        let mut served = Box::pin(listen::serve(listener, tls, routes, draining.clone()));
         tokio::select! {
             result = &mut served => return result,
             () = shutdown => {}
@@ -173,7 +204,7 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        for background in [follower, jobs, pruner, resealer] {
+        for background in [follower, jobs, pruner, resealer].into_iter().chain(reloader) {
             background.abort();
             let _ = background.await;
         }

@@ -6,7 +6,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use tonic::transport::server::TcpConnectInfo;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::service::auth::Peer;
 
@@ -16,7 +16,10 @@ pub(super) fn tell(routes: Router) -> Router {
 }
 
 async fn add(mut request: Request, next: Next) -> Response {
-    let connection = request.extensions().get::<TcpConnectInfo>();
+    let extensions = request.extensions();
+    let secured = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+    let connection =
+        extensions.get::<TcpConnectInfo>().or_else(|| secured().map(TlsConnectInfo::get_ref));
     if let Some(address) = connection.and_then(TcpConnectInfo::remote_addr) {
         request.extensions_mut().insert(Peer(address.ip()));
     }

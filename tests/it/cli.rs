@@ -43,6 +43,11 @@ fn faults_of_the_configuration_name_the_key() {
         (&["serve", "--dev", "--allow-destination", "10.0.0.1"], "allow_destination"),
         (&["serve", "--dev", "--listen", "nowhere"], "listen"),
         (&["serve", "--dev", "--config", "missing.toml"], "missing.toml"),
+        (&["serve", "--dev", "--tls-cert", "missing.pem"], "tls_key"),
+        (
+            &["serve", "--dev", "--tls-cert", "missing.pem", "--tls-key", "k"],
+            "tls_cert: cannot read",
+        ),
         (&["migrate", "--database", "sqlite:"], "database"),
     ] {
         let error = refused(at, arguments);
@@ -112,6 +117,9 @@ fn help_lists_what_there_is_and_nothing_else() {
         "attempt-timeout",
         "retention",
         "allow-destination",
+        "tls-cert",
+        "tls-key",
+        "tls-client-ca",
     ] {
         assert!(serve.contains(&format!("--{key}")), "{key}");
         let variable = format!("TIDINGS_{}", key.replace('-', "_").to_uppercase());

@@ -55,6 +55,7 @@ mod support;
 mod tail;
 mod tail_slow;
 mod tenants;
+mod tls;
 mod v3_credentials;
 mod v3_events;
 mod v3_metrics;

@@ -14,6 +14,7 @@ pub(crate) mod receiver;
 pub(crate) mod refusal;
 mod reply;
 pub(crate) mod samples;
+pub(crate) mod secured;
 pub(crate) mod sending;
 pub(crate) mod server;
 pub(crate) mod smtp;
