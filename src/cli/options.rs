@@ -139,6 +139,35 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow_destination: Vec<String>,
 
+    /// Issuer (iss) whose JSON Web Tokens are taken beside keys; needs --jwt-audience and
+    /// --jwt-key-set [env: TIDINGS_JWT_ISSUER; default: none]
+    #[arg(long, value_name = "ISSUER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_issuer: Option<String>,
+
+    /// Audience (aud) of its tokens that are meant for this server [env: TIDINGS_JWT_AUDIENCE]
+    #[arg(long, value_name = "AUDIENCE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_audience: Option<String>,
+
+    /// Its public keys as a JSON Web Key Set: a file, or a URL of https
+    /// [env: TIDINGS_JWT_KEY_SET]
+    #[arg(long, value_name = "FILE|URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_key_set: Option<String>,
+
+    /// Claim with the tenant, or a JSON Pointer to it
+    /// [env: TIDINGS_JWT_TENANT_CLAIM; default: tenant_id]
+    #[arg(long, value_name = "CLAIM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_tenant_claim: Option<String>,
+
+    /// Claim with the permissions, or a JSON Pointer to it
+    /// [env: TIDINGS_JWT_PERMISSIONS_CLAIM; default: permissions]
+    #[arg(long, value_name = "CLAIM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_permissions_claim: Option<String>,
+
     /// Origin of web pages that may call the v3 facade from a browser, such as
     /// `https://console.example`; may be given more than once, the variable has commas
     /// [env: TIDINGS_CORS_ORIGINS; default: none]

@@ -59,6 +59,12 @@ impl HttpSender {
         Ok(Self { addresses, tls: TlsConnector::from(Arc::new(config)), trusted_roots })
     }
 
+    /// With the same trust, for requests to other addresses.
+    #[must_use]
+    pub fn to(&self, addresses: Addresses) -> Self {
+        Self { addresses, tls: self.tls.clone(), trusted_roots: self.trusted_roots }
+    }
+
     /// How many root certificates are trusted. With 0, every `https` request fails.
     pub fn trusted_roots(&self) -> usize {
         self.trusted_roots

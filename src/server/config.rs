@@ -16,7 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::origin::Origin;
 use crate::{
-    domain::{limits, secret::Secret},
+    domain::{claims::ClaimNames, limits, secret::Secret},
+    service::auth::ProviderSettings,
     store::SecretKeys,
 };
 
@@ -85,6 +86,17 @@ pub struct Config {
     /// Ranges of addresses that deliveries may go to though they are not public.
     #[serde(with = "super::ranges")]
     pub allow_destination: Vec<IpNet>,
+    /// The issuer (`iss`) whose tokens are taken beside keys; it needs `jwt_audience` and
+    /// `jwt_key_set`.
+    pub jwt_issuer: Option<String>,
+    /// What its tokens name as their audience (`aud`) where they are meant for this server.
+    pub jwt_audience: Option<String>,
+    /// Its public keys as a JSON Web Key Set: a file, or a URL of https.
+    pub jwt_key_set: Option<String>,
+    /// The claim that names the tenant, or a JSON Pointer to it; `*` in it means all tenants.
+    pub jwt_tenant_claim: String,
+    /// The claim that names permissions, in a list or a text with blanks; or a JSON Pointer to it.
+    pub jwt_permissions_claim: String,
     /// Origins of web pages that may call the v3 facade from a browser.
     #[serde(with = "super::origin")]
     pub cors_origins: Vec<Origin>,
@@ -125,6 +137,11 @@ impl Default for Config {
             max_events_per_second: 0.0,
             max_waiting_deliveries: 0,
             allow_destination: Vec::new(),
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_key_set: None,
+            jwt_tenant_claim: "tenant_id".to_owned(),
+            jwt_permissions_claim: "permissions".to_owned(),
             cors_origins: Vec::new(),
         }
     }
@@ -158,6 +175,7 @@ impl Config {
         })?;
         config.check()?;
         config.secret_keys()?;
+        config.provider()?;
         Ok(config)
     }
 
@@ -172,6 +190,30 @@ impl Config {
         keys.transpose()
             .map(Option::unwrap_or_default)
             .map_err(|fault: String| format!("configuration: secret_key: {fault}"))
+    }
+
+    /// The identity provider whose tokens are taken; none where none is configured.
+    ///
+    /// # Errors
+    ///
+    /// Names the key of the configuration and what is wrong with its value.
+    pub(super) fn provider(&self) -> Result<Option<ProviderSettings>, String> {
+        let given = (&self.jwt_issuer, &self.jwt_audience, &self.jwt_key_set);
+        let (issuer, audience, keys) = match given {
+            (None, None, None) => return Ok(None),
+            (Some(issuer), Some(audience), Some(keys)) => (issuer, audience, keys),
+            _ => {
+                let fault = "jwt_issuer, jwt_audience and jwt_key_set need each other";
+                return Err(format!("configuration: {fault}"));
+            }
+        };
+        let keys = keys.parse().map_err(|fault| format!("configuration: jwt_key_set: {fault}"))?;
+        let claims = ClaimNames {
+            tenant: self.jwt_tenant_claim.clone(),
+            permissions: self.jwt_permissions_claim.clone(),
+        };
+        let (issuer, audience) = (issuer.clone(), audience.clone());
+        Ok(Some(ProviderSettings { issuer, audience, keys, claims }))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -259,6 +301,11 @@ mod tests {
             ("allow_destination = '10.0.0.1'", "allow_destination"),
             ("allow_destination = 7", "allow_destination"),
             ("cors_origins = '*'", "cors_origins"),
+            ("jwt_issuer = 'https://id.example'", "jwt_audience"),
+            (
+                "jwt_issuer = 'i'\njwt_audience = 'a'\njwt_key_set = 'http://id.example'",
+                "jwt_key_set",
+            ),
             ("tls_cert = 'a.pem'", "tls_key"),
             ("tls_key = 'a.key'", "tls_cert"),
             ("tls_client_ca = 'ca.pem'", "tls_client_ca"),

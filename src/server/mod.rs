@@ -3,6 +3,7 @@
 
 mod clock;
 pub mod config;
+mod identity_provider;
 mod incoming;
 mod listen;
 mod local_only;
@@ -32,7 +33,7 @@ use crate::{
     sender::{Addresses, HttpSender, Mailer, Resolver, SystemResolver},
     service::{
         self, Services,
-        auth::{Access, Caller},
+        auth::{Access, Caller, IdentityProvider},
         quotas::Quotas,
     },
     store::Store,
@@ -45,6 +46,7 @@ pub const HOME_TENANT: &str = "default";
 pub struct Server {
     listener: TcpListener,
     tls: Option<(Tls, Reloader)>,
+    provider: Option<Arc<IdentityProvider>>,
     address: SocketAddr,
     services: Services,
     engine: Engine,
@@ -116,10 +118,11 @@ impl Server {
                 max_waiting_deliveries: config.max_waiting_deliveries,
             },
         };
+        let provider = identity_provider::open(&config, &sender, &clock).await?;
         let access = if config.dev {
             Access::Open(Caller::developer(home_tenant()?))
         } else {
-            Access::Credentials
+            Access::Credentials(provider.clone())
         };
         let services = Services::new(
             store.clone(),
@@ -133,6 +136,7 @@ impl Server {
         Ok(Self {
             listener,
             tls,
+            provider,
             address,
             services,
             engine,
@@ -159,6 +163,7 @@ impl Server {
         let Self {
             listener,
             tls,
+            provider,
             address,
             services,
             engine,
@@ -178,6 +183,7 @@ impl Server {
         let pruner = tokio::spawn(pruner.run(engine.caretaker()));
         let (tls, reloader) = tls.unzip();
         let reloader = reloader.map(|reloader| tokio::spawn(reloader.run(clock)));
+        let provider = provider.map(|provider| tokio::spawn(async move { provider.run().await }));
 
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
@@ -204,7 +210,8 @@ impl Server {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         draining.cancel();
-        for background in [follower, jobs, pruner, resealer].into_iter().chain(reloader) {
+        let optional = [reloader, provider].into_iter().flatten();
+        for background in [follower, jobs, pruner, resealer].into_iter().chain(optional) {
             background.abort();
             let _ = background.await;
         }

@@ -23,7 +23,9 @@ pub(super) async fn warn(config: &Config, address: SocketAddr, store: &Store, no
             "no TLS: credentials and events can be read on their way; set tls_cert and tls_key, or put this behind a proxy that encrypts"
         );
     }
-    if let Ok(false) = has_live_key(store, now).await {
+    if config.jwt_issuer.is_none()
+        && let Ok(false) = has_live_key(store, now).await
+    {
         tracing::warn!(
             "nobody can call: there is no API key; make one with: tidings keys create --tenant TENANT --permission all --database {}",
             config.database

@@ -120,6 +120,11 @@ fn help_lists_what_there_is_and_nothing_else() {
         "tls-cert",
         "tls-key",
         "tls-client-ca",
+        "jwt-issuer",
+        "jwt-audience",
+        "jwt-key-set",
+        "jwt-tenant-claim",
+        "jwt-permissions-claim",
     ] {
         assert!(serve.contains(&format!("--{key}")), "{key}");
         let variable = format!("TIDINGS_{}", key.replace('-', "_").to_uppercase());

@@ -28,6 +28,7 @@ mod filters;
 mod forbidden_destinations;
 mod grpc_web;
 mod http_annotations;
+mod jwt;
 mod lanes;
 mod layers;
 mod one_server;

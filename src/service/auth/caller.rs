@@ -3,6 +3,7 @@
 use crate::domain::{
     actor::Actor,
     api_key::{ApiKey, ApiKeyId, Realm},
+    claims::Identity,
     error::{Error, Reason, Result},
     id::TenantId,
     permission::{Permission, Permissions},
@@ -20,7 +21,7 @@ pub struct Caller {
     pub(crate) permissions: Permissions,
     /// Who it is; recorded in attributions.
     pub(crate) actor: Actor,
-    /// The key that it proved to have.
+    /// The key that it proved to have; one of an identity provider has none.
     pub(super) key: Option<ApiKeyId>,
     /// When its credentials end.
     pub(super) end: Option<Timestamp>,
@@ -40,12 +41,8 @@ impl Caller {
     }
 
     pub(super) fn of_key(key: &ApiKey, end: Option<Timestamp>) -> Self {
-        let home = match &key.realm {
-            Realm::Tenant(tenant) => Some(tenant.clone()),
-            Realm::Everywhere => None,
-        };
         Self {
-            home,
+            home: home(&key.realm),
             realm: key.realm.clone(),
             permissions: key.permissions,
             actor: key.actor.clone(),
@@ -54,9 +51,20 @@ impl Caller {
         }
     }
 
+    pub(super) fn of_identity(identity: &Identity, end: Option<Timestamp>) -> Self {
+        Self {
+            home: home(&identity.realm),
+            realm: identity.realm.clone(),
+            permissions: identity.permissions,
+            actor: identity.actor.clone(),
+            key: None,
+            end,
+        }
+    }
+
     /// Whether what it may do can end while it is at work.
     pub fn is_revocable(&self) -> bool {
-        self.key.is_some()
+        self.key.is_some() || self.end.is_some()
     }
 
     /// Refuses a caller that may not do something.
@@ -97,6 +105,14 @@ impl Caller {
             };
         }
         self.tenant(requested).map(Realm::Tenant)
+    }
+}
+
+/// The tenant that one is at home in who may enter these.
+fn home(realm: &Realm) -> Option<TenantId> {
+    match realm {
+        Realm::Tenant(tenant) => Some(tenant.clone()),
+        Realm::Everywhere => None,
     }
 }
 

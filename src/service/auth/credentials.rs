@@ -14,8 +14,8 @@ use crate::domain::{
 const TOKEN_HEADERS: [&str; 3] = ["x-cap-api-oauth-token", "x-token", "token"];
 /// Schemes of `Authorization` that are followed by a token.
 const TOKEN_SCHEMES: [&str; 2] = ["bearer", "soticket"];
-/// The longest value that can be a credential.
-const LONGEST: usize = 1_024;
+/// The longest value that can be a credential: tokens of identity providers take some KiB.
+const LONGEST: usize = 8 * 1_024;
 
 /// One credential. It has no `Debug`: it never reaches a log.
 pub(super) struct Presented {

@@ -5,6 +5,7 @@
 
 mod caller;
 mod credentials;
+mod identity_provider;
 mod known_keys;
 
 use std::{
@@ -15,7 +16,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-pub use self::{caller::Caller, credentials::Credentials};
+pub use self::{
+    caller::Caller,
+    credentials::Credentials,
+    identity_provider::{IdentityProvider, KeySource, ProviderSettings},
+};
 use self::{
     credentials::{Presented, unauthenticated},
     known_keys::{FRESH, KnownKeys, Lookup},
@@ -24,6 +29,7 @@ use crate::{
     domain::{
         access,
         api_key::{ApiKey, ApiKeyId},
+        claims::Identity,
         credential::{Credential, SessionSigner},
         error::{Error, Result},
         failed_logins::FailedLogins,
@@ -43,8 +49,9 @@ pub struct Peer(pub IpAddr);
 pub enum Access {
     /// Everybody, as this caller, whatever credentials they send: for development.
     Open(Caller),
-    /// Who proves to be somebody.
-    Credentials,
+    /// Who proves to be somebody: by a key, or by a token of the identity provider, if there is
+    /// one.
+    Credentials(Option<Arc<IdentityProvider>>),
 }
 
 impl Access {
@@ -76,9 +83,17 @@ pub struct Session {
     pub ttl: Duration,
 }
 
-/// A credential that turned out to be good: its key, and when it ends.
+/// Who sends a credential that turned out to be good.
+enum Bearer {
+    /// Who has this key.
+    Key(Arc<ApiKey>),
+    /// Whom the identity provider knows.
+    Identity(Arc<Identity>),
+}
+
+/// A credential that turned out to be good, and when it ends.
 struct Proof {
-    key: Arc<ApiKey>,
+    bearer: Bearer,
     end: Option<Timestamp>,
 }
 
@@ -90,9 +105,9 @@ impl Auth {
         Self { parts: Arc::new(parts) }
     }
 
-    /// Who sends these credentials. All of them have to be those of one key. The answer to
+    /// Who sends these credentials. All of them have to be those of one caller. The answer to
     /// credentials that are not good waits for longer and longer where they keep coming
-    /// from one address; those of a key that was used before are never held up.
+    /// from one address; those that were good before are never held up.
     ///
     /// # Errors
     ///
@@ -101,7 +116,7 @@ impl Auth {
     pub async fn caller(&self, credentials: &Credentials) -> Result<Caller> {
         match &self.parts.access {
             Access::Open(caller) => Ok(caller.clone()),
-            Access::Credentials => self.prove(credentials).await.map(|proof| proof.caller()),
+            Access::Credentials(_) => self.prove(credentials).await.map(|proof| proof.caller()),
         }
     }
 
@@ -142,17 +157,20 @@ impl Auth {
         if matches!(self.read(token), Some(Credential::Session(..))) {
             return Err(unauthenticated("the secret has to be the key's own token"));
         }
+        let Bearer::Key(key) = proof.bearer else {
+            return Err(unauthenticated("a session is made for a key only"));
+        };
         let now = self.parts.clock.now();
         let end = now.plus(limits::SESSION_SPAN);
         let end = proof.end.map_or(end, |of_key| of_key.min(end));
-        let token = self.parts.signer.sign(proof.key.id, end);
+        let token = self.parts.signer.sign(key.id, end);
         Ok(Session { token, ttl: Duration::from_secs(end.since(now).as_secs()) })
     }
 
     /// Resolves when a caller's credentials have ceased to be good, with what it is to be
     /// told: within two seconds, and at once where this process revoked them.
     pub async fn until_revoked(&self, caller: &Caller) -> Error {
-        let Some(id) = caller.key else { return std::future::pending().await };
+        let Some(id) = caller.key else { return self.until_ended(caller).await };
         let mut revocations = self.parts.keys.watch();
         loop {
             let now = self.parts.clock.now();
@@ -162,7 +180,7 @@ impl Auth {
             if expired
                 || matches!(&key, Ok(key) if !key.as_ref().is_some_and(|key| key.is_live(now)))
             {
-                return unauthenticated("the credentials have expired or were revoked");
+                return ended();
             }
             let next = now.plus(FRESH);
             let next = caller.end.map_or(next, |end| end.min(next));
@@ -173,6 +191,15 @@ impl Auth {
         }
     }
 
+    /// As [`Self::until_revoked`], for credentials that nobody can revoke.
+    async fn until_ended(&self, caller: &Caller) -> Error {
+        let Some(end) = caller.end else { return std::future::pending().await };
+        while self.parts.clock.now() < end {
+            self.parts.clock.sleep_until(end).await;
+        }
+        ended()
+    }
+
     /// Takes note of a key that was revoked here.
     pub(super) fn revoked(&self, key: &ApiKey) {
         self.parts.keys.revoked(key);
@@ -180,6 +207,13 @@ impl Auth {
 
     fn read(&self, token: &str) -> Option<Credential> {
         Credential::read(token, &self.parts.signer)
+    }
+
+    fn provider(&self) -> Option<&IdentityProvider> {
+        match &self.parts.access {
+            Access::Credentials(provider) => provider.as_deref(),
+            Access::Open(_) => None,
+        }
     }
 
     async fn prove(&self, credentials: &Credentials) -> Result<Proof> {
@@ -207,17 +241,17 @@ impl Auth {
         let lookup = match self.read(&presented.token) {
             Some(Credential::Key(hash)) => Lookup::Token(hash),
             Some(Credential::Session(id, _)) => Lookup::Id(id),
-            None => return false,
+            None => return self.provider().is_some_and(|p| p.knows(&presented.token)),
         };
         self.parts.keys.knows(lookup)
     }
 
-    /// Absent where one of them is bad, or they are those of different keys.
+    /// Absent where one of them is bad, or they are those of different callers.
     async fn prove_all(&self, presented: &[Presented], now: Timestamp) -> Result<Option<Proof>> {
         let mut proven: Option<Proof> = None;
         for one in presented {
             let Some(proof) = self.prove_one(one, now).await? else { return Ok(None) };
-            if proven.as_ref().is_some_and(|other| other.key.id != proof.key.id) {
+            if proven.as_ref().is_some_and(|other| !other.bearer.is_same(&proof.bearer)) {
                 return Ok(None);
             }
             let end = proven.and_then(|other| other.end);
@@ -231,7 +265,8 @@ impl Auth {
         let (lookup, end) = match self.read(&presented.token) {
             Some(Credential::Key(hash)) => (Lookup::Token(hash), None),
             Some(Credential::Session(id, end)) if now < end => (Lookup::Id(id), Some(end)),
-            Some(Credential::Session(..)) | None => return Ok(None),
+            Some(Credential::Session(..)) => return Ok(None),
+            None => return Ok(self.prove_identity(presented, now).await),
         };
         let Some(key) = self.parts.keys.find(lookup).await? else { return Ok(None) };
         let named = presented.key_id.as_ref();
@@ -240,13 +275,40 @@ impl Auth {
             return Ok(None);
         }
         let end = [end, key.expire_time].into_iter().flatten().min();
-        Ok(Some(Proof { key, end }))
+        Ok(Some(Proof { bearer: Bearer::Key(key), end }))
+    }
+
+    async fn prove_identity(&self, presented: &Presented, now: Timestamp) -> Option<Proof> {
+        let provider = self.provider().filter(|_| presented.key_id.is_none())?;
+        let identity = provider.prove(&presented.token, now).await?;
+        Some(Proof { end: Some(identity.end), bearer: Bearer::Identity(identity) })
+    }
+}
+
+fn ended() -> Error {
+    unauthenticated("the credentials have expired or were revoked")
+}
+
+impl Bearer {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Key(one), Self::Key(other)) => one.id == other.id,
+            // Two tokens of one caller may differ in their time.
+            (Self::Identity(one), Self::Identity(other)) => {
+                let end = one.end;
+                **one == Identity { end, ..Identity::clone(other) }
+            }
+            _ => false,
+        }
     }
 }
 
 impl Proof {
     fn caller(self) -> Caller {
-        Caller::of_key(&self.key, self.end)
+        match &self.bearer {
+            Bearer::Key(key) => Caller::of_key(key, self.end),
+            Bearer::Identity(identity) => Caller::of_identity(identity, self.end),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ impl Node {
         let url = crate::store::DatabaseUrl::file(directory.path().join("t.db"));
         let (store, _) = Store::open(&url, SecretKeys::default()).await.expect("a store");
         let clock = Arc::new(Watch(Mutex::new(Timestamp::from_micros(1_000_000_000))));
-        let auth = Auth::new(store.clone(), Access::Credentials, clock.clone());
+        let auth = Auth::new(store.clone(), Access::Credentials(None), clock.clone());
         Self { auth, store, clock, _directory: directory }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod event_source;
 pub(crate) mod http_client;
+pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod process;
