@@ -138,6 +138,7 @@ async fn what_another_tenant_has_is_answered_as_what_nobody_has() {
 /// What another tenant has.
 struct Theirs {
     webhook: String,
+    group: String,
     event: String,
 }
 
@@ -154,6 +155,7 @@ impl Theirs {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         Self {
             webhook: text(&made["data"]["webHookId"]),
+            group: text(&made["data"]["consumerGroupId"]),
             event: text(&published["data"]["eventId"]),
         }
     }
@@ -163,6 +165,7 @@ impl Theirs {
         match name {
             "tenantLocator" => HOME.to_owned(),
             "webHookId" => self.webhook.clone(),
+            "consumerGroupId" => self.group.clone(),
             "locator" if is_webhook(template) => self.webhook.clone(),
             "eventName" => "theirs".to_owned(),
             "requestId" | "requestLocator" => "q".to_owned(),
@@ -195,7 +198,9 @@ fn nobodys(template: &str, name: &str) -> String {
         "webHookId" => "0".repeat(24),
         "locator" if is_webhook(template) => "0".repeat(24),
         "id" => "999".to_owned(),
-        "eventId" | "locator" => "00000000-0000-4000-8000-000000000000".to_owned(),
+        "eventId" | "locator" | "consumerGroupId" => {
+            "00000000-0000-4000-8000-000000000000".to_owned()
+        }
         _ => "ghost".to_owned(),
     }
 }
