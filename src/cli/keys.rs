@@ -93,8 +93,7 @@ pub(super) async fn keys(command: KeysCommand) -> Result<(), String> {
 
 async fn open(database: &DatabaseOption) -> Result<Store, String> {
     let config = database.config()?;
-    let url = config.database.parse().map_err(|e| format!("database {e}"))?;
-    Store::open_beside(&url, config.secret_keys()?).await
+    Store::open_beside(&config.database()?, config.secret_keys()?).await
 }
 
 fn failed(error: Error) -> String {

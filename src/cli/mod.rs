@@ -83,10 +83,10 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Keys(command) => keys::keys(command).await,
         Command::Migrate(option) => {
             let config = option.config()?;
-            let database = config.database.parse().map_err(|e| format!("database {e}"))?;
+            let database = config.database()?;
             let keys = config.secret_keys()?;
             Store::migrate(&database, &keys).await?;
-            eprintln!("{} is up to date", config.database);
+            eprintln!("{database} is up to date");
             if let Some(key) = keys.current_id() {
                 eprintln!("every secret is encrypted with key {key}; no other one is needed");
             }

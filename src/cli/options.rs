@@ -46,10 +46,23 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_client_ca: Option<PathBuf>,
 
-    /// The database [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
+    /// The database: sqlite:PATH, or postgres://USER@HOST/NAME with the parameters of libpq,
+    /// such as ?sslmode=verify-full; a password is better given by the variable, since other
+    /// users of the machine see flags [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
+
+    /// Connections to PostgreSQL that this node holds: two write in turn, the others read
+    /// [env: TIDINGS_DATABASE_CONNECTIONS; default: 10]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_connections: Option<u32>,
+
+    /// How long a statement may take on PostgreSQL [env: TIDINGS_DATABASE_TIMEOUT; default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_timeout: Option<String>,
 
     /// What is logged on standard error: a level, or directives such as
     /// info,tidings::engine=debug [env: TIDINGS_LOG; default: info]
@@ -190,7 +203,8 @@ pub(super) struct DatabaseOption {
     #[serde(skip)]
     config: Option<PathBuf>,
 
-    /// The database [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
+    /// The database: sqlite:PATH or postgres://USER@HOST/NAME
+    /// [env: TIDINGS_DATABASE; default: sqlite:tidings.db]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,

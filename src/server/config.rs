@@ -18,7 +18,7 @@ use super::origin::Origin;
 use crate::{
     domain::{claims::ClaimNames, limits, secret::Secret},
     service::auth::ProviderSettings,
-    store::SecretKeys,
+    store::{DatabaseUrl, SecretKeys},
 };
 
 /// The file that is read where there is one and no other is named.
@@ -41,8 +41,14 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Roots in PEM: every client needs a certificate that leads to one of them.
     pub tls_client_ca: Option<PathBuf>,
-    /// The database, as in `sqlite:tidings.db`.
+    /// The database, as in `sqlite:tidings.db` or `postgres://user:password@host/name`.
     pub database: String,
+    /// Connections to a PostgreSQL server that this node holds: two write in turn, the others
+    /// read.
+    pub database_connections: u32,
+    /// How long a statement may take there.
+    #[serde(with = "humantime_serde")]
+    pub database_timeout: Duration,
     /// Keys that secrets are encrypted with in the database, 32 bytes each in base64,
     /// separated by commas: the first encrypts, all decrypt. Without it secrets are
     /// stored in clear. Not a flag: everybody on a machine sees the arguments of processes.
@@ -120,6 +126,8 @@ impl Default for Config {
             tls_key: None,
             tls_client_ca: None,
             database: "sqlite:tidings.db".to_owned(),
+            database_connections: 10,
+            database_timeout: Duration::from_secs(10),
             secret_key: None,
             dev: false,
             log: "info".to_owned(),
@@ -179,6 +187,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The database with its limits.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with `database`; the password in it is not shown.
+    pub fn database(&self) -> Result<DatabaseUrl, String> {
+        let url: DatabaseUrl = self.database.parse().map_err(|e| format!("database {e}"))?;
+        Ok(url.with_limits(self.database_connections, self.database_timeout))
+    }
+
     /// The keys of secrets at rest; none where none are configured.
     ///
     /// # Errors
@@ -225,6 +243,9 @@ impl Config {
                 .then_some("tls_cert and tls_key need each other"),
             (self.tls_client_ca.is_some() && self.tls_cert.is_none())
                 .then_some("tls_client_ca needs tls_cert and tls_key"),
+            (self.database_connections < 3)
+                .then_some("database_connections must be at least 3: two write, one reads"),
+            (self.database_timeout < second).then_some("database_timeout must be at least 1s"),
             (self.retention < second).then_some("retention must be at least 1s"),
             (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),

@@ -80,7 +80,7 @@ impl Server {
         let tls = Tls::load(&config)?;
         let listener = listen::bind(&config).await?;
         let address = listener.local_addr().map_err(|e| format!("cannot listen: {e}"))?;
-        let database = config.database.parse().map_err(|e| format!("database {e}"))?;
+        let database = config.database()?;
         let (store, commits) = Store::open(&database, config.secret_keys()?).await?;
         start_checks::warn(&config, address, &store, clock.now()).await;
         let guard = AddressGuard { local: config.dev, allowed: config.allow_destination.clone() };
@@ -174,7 +174,8 @@ impl Server {
             config,
         } = self;
         let secured = tls.is_some();
-        tracing::info!(%address, tls = secured, database = config.database, dev = config.dev, "serving");
+        let database = config.database()?;
+        tracing::info!(%address, tls = secured, %database, dev = config.dev, "serving");
         let follower = tokio::spawn(follower.run());
         let resealer = tokio::spawn(Resealer::new(store.clone()).run(engine.caretaker()));
         let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));

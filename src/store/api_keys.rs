@@ -6,6 +6,7 @@ use super::{
     Store,
     failure::{Failure, corrupt},
     rows::Row,
+    writer::Lock,
 };
 use crate::domain::{
     api_key::{ApiKey, ApiKeyId, Realm},
@@ -21,6 +22,11 @@ const COLUMNS: &str =
 
 /// The place of a key in lists: its age.
 pub type ApiKeyCursor = i64;
+
+/// A number for a realm, as locks have one.
+fn number(realm: &str) -> i64 {
+    realm.bytes().fold(0, |sum: i64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
+}
 
 fn read(row: &Row<'_>) -> std::result::Result<ApiKey, DbErr> {
     let permissions = Permissions::from_bits(row.get("permissions")?);
@@ -53,6 +59,7 @@ impl Store {
     ) -> std::result::Result<(), Failure> {
         let tx = self.begin().await?;
         let realm = key.realm.to_string();
+        tx.alone(Lock::ApiKeys, number(&realm)).await?;
         let sql = "SELECT COUNT(*) AS keys FROM api_keys WHERE realm = $1 AND revoke_time IS NULL";
         let rows = tx.query(sql, [realm.as_str().into()]).await?;
         let keys: i64 = rows.first().map(|row| Row(row).get("keys")).transpose()?.unwrap_or(0);

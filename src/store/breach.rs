@@ -51,14 +51,15 @@ impl Store {
     ) -> std::result::Result<Breached, Failure> {
         let mut tx = self.begin().await?;
         tx.fence(node).await?;
+        let locking = tx.dialect().locking("deliveries");
         let running = "sla_due_time IS NOT NULL AND sla_breach_time IS NULL";
         let waiting = format!(
             "SELECT * FROM deliveries WHERE webhook_key = $1 AND status = 1 AND due_time IS NULL
-             AND {running} AND position > $2 ORDER BY position LIMIT {limit}"
+             AND {running} AND position > $2 ORDER BY position LIMIT {limit} {locking}"
         );
         let due = format!(
             "SELECT * FROM deliveries WHERE webhook_key = $1 AND due_time IS NOT NULL
-             AND status IN (1, 2) AND {running} ORDER BY sla_due_time LIMIT {limit}"
+             AND status IN (1, 2) AND {running} ORDER BY sla_due_time LIMIT {limit} {locking}"
         );
         let waiting = tx.query(&waiting, [webhook.0.into(), cursor.0.into()]).await?;
         let due = tx.query(&due, [webhook.0.into()]).await?;

@@ -1,71 +1,243 @@
-//! Statements over many rows, in a few fixed sizes, so that each is prepared once.
+//! Statements over many rows, each prepared once: SQLite takes rows of parameters, in a few
+//! fixed sizes; PostgreSQL takes one array per column, of any length.
 
 use std::sync::OnceLock;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::ArrayType};
 
-use super::failure::Failure;
+use super::failure::{Failure, corrupt};
 
-/// Rows per statement, largest first. The last is 1, so any number can be made up; each
-/// is half of the one before, so few statements do, which is what counts: each is a
-/// turn to the connection's thread and back.
+/// Rows per statement on SQLite, largest first. The last is 1, so any number can be made
+/// up; each is half of the one before, so few statements do, which is what counts: each is
+/// a turn to the connection's thread and back.
 const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// A statement of the form `{before} VALUES {row}, {row}, … {after}`.
-///
-/// Its parameters have no numbers: SQLite keeps `$1` as a name, and the driver looks up
-/// the name of each parameter from the first on, which takes the square of their number.
+/// Stand in arrays for NULL, which the driver cannot put there. No number of ours is this
+/// small, and no text that may be absent is empty.
+const NO_NUMBER: i64 = i64::MIN;
+const NO_TEXT: &str = "";
+
+/// What a column of the rows holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Number,
+    OptionalNumber,
+    Text,
+    OptionalText,
+    Uuid,
+}
+
+/// A column of the rows: its name, and what it holds.
+pub(super) type Column = (&'static str, Kind);
+
+/// A statement over rows that the caller gives.
 pub(super) struct Bulk {
-    before: &'static str,
-    row: &'static str,
-    after: &'static str,
-    /// Values per row.
-    parameters: usize,
-    texts: [OnceLock<String>; SIZES.len()],
+    action: Action,
+    columns: &'static [Column],
+    /// The statement for each size of SQLite's, then that for PostgreSQL.
+    texts: [OnceLock<String>; SIZES.len() + 1],
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    Insert {
+        table: &'static str,
+        /// Columns that are the same in all rows, and their values.
+        fixed: (&'static str, &'static str),
+        after: &'static str,
+    },
+    /// A statement with a table `new` to be read from: the rows.
+    Update(&'static str),
 }
 
 impl Bulk {
-    /// `row` is a row as SQL has it, with a `?` for each value that differs from row to row.
-    pub(super) const fn new(before: &'static str, row: &'static str, after: &'static str) -> Self {
-        let texts = [const { OnceLock::new() }; SIZES.len()];
-        let (mut parameters, mut at) = (0, 0);
-        while at < row.len() {
-            parameters += (row.as_bytes()[at] == b'?') as usize;
-            at += 1;
-        }
-        Self { before, row, after, parameters, texts }
+    /// Inserts rows into a table.
+    pub(super) const fn insert(table: &'static str, columns: &'static [Column]) -> Self {
+        Self::new(Action::Insert { table, fixed: ("", ""), after: "" }, columns)
     }
 
-    fn text(&self, size: usize) -> &str {
-        self.texts[size].get_or_init(|| {
-            let rows = [self.row; SIZES[0]];
-            format!("{} VALUES {} {}", self.before, rows[..SIZES[size]].join(", "), self.after)
-        })
+    /// Runs `UPDATE … FROM new WHERE …`; the rows are the table `new`.
+    pub(super) const fn update(sql: &'static str, columns: &'static [Column]) -> Self {
+        Self::new(Action::Update(sql), columns)
+    }
+
+    const fn new(action: Action, columns: &'static [Column]) -> Self {
+        let texts = [const { OnceLock::new() }; SIZES.len() + 1];
+        Self { action, columns, texts }
+    }
+
+    /// Inserts these columns with the same values in all rows, too.
+    pub(super) const fn with(mut self, columns: &'static str, values: &'static str) -> Self {
+        if let Action::Insert { table, after, .. } = self.action {
+            self.action = Action::Insert { table, fixed: (columns, values), after };
+        }
+        self
+    }
+
+    /// What an insertion does where the row is there already: `ON CONFLICT …`.
+    pub(super) const fn on_conflict(mut self, after: &'static str) -> Self {
+        if let Action::Insert { table, fixed, .. } = self.action {
+            self.action = Action::Insert { table, fixed, after };
+        }
+        self
     }
 
     /// Runs it over all rows, whose values stand one after the other in `values`.
     /// Returns the number of rows that the database says it changed.
     pub(super) async fn run(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &impl ConnectionTrait,
         values: Vec<Value>,
     ) -> Result<u64, Failure> {
-        debug_assert_eq!(values.len() % self.parameters, 0, "whole rows");
-        let mut rows = values.len() / self.parameters;
+        debug_assert_eq!(values.len() % self.columns.len(), 0, "whole rows");
+        if values.is_empty() {
+            return Ok(0);
+        }
+        match tx.get_database_backend() {
+            DbBackend::Postgres => self.run_arrays(tx, values).await,
+            _ => self.run_rows(tx, values).await,
+        }
+    }
+
+    async fn run_rows(
+        &self,
+        tx: &impl ConnectionTrait,
+        values: Vec<Value>,
+    ) -> Result<u64, Failure> {
+        let parameters = self.columns.len();
+        let mut rows = values.len() / parameters;
         let mut values = values.into_iter();
         let mut changed = 0;
         for (size, &count) in SIZES.iter().enumerate() {
             while rows >= count {
-                let chunk: Vec<Value> = values.by_ref().take(count * self.parameters).collect();
-                let statement = Statement::from_sql_and_values(
-                    tx.get_database_backend(),
-                    self.text(size),
-                    chunk,
-                );
-                changed += tx.execute_raw(statement).await?.rows_affected();
+                let chunk: Vec<Value> = values.by_ref().take(count * parameters).collect();
+                let text = self.texts[size].get_or_init(|| self.over_rows(count));
+                changed += execute(tx, text, chunk).await?;
                 rows -= count;
             }
         }
         Ok(changed)
+    }
+
+    async fn run_arrays(
+        &self,
+        tx: &impl ConnectionTrait,
+        values: Vec<Value>,
+    ) -> Result<u64, Failure> {
+        let rows = values.len() / self.columns.len();
+        let mut arrays: Vec<Vec<Value>> =
+            self.columns.iter().map(|_| Vec::with_capacity(rows)).collect();
+        for (value, at) in values.into_iter().zip((0..self.columns.len()).cycle()) {
+            arrays[at].push(self.columns[at].1.element(value)?);
+        }
+        let arrays = arrays.into_iter().zip(self.columns);
+        let arrays = arrays.map(|(values, (_, kind))| kind.array(values)).collect();
+        let text = self.texts[SIZES.len()].get_or_init(|| self.over_arrays());
+        execute(tx, text, arrays).await
+    }
+
+    /// The text for so many rows of parameters. These have no numbers: SQLite keeps `$1` as
+    /// a name, and the driver looks up the name of each parameter from the first on, which
+    /// takes the square of their number.
+    fn over_rows(&self, count: usize) -> String {
+        let mut row = vec!["?"; self.columns.len()];
+        if let Action::Insert { fixed: (_, values), .. } = self.action
+            && !values.is_empty()
+        {
+            row.push(values);
+        }
+        let rows = vec![format!("({})", row.join(", ")); count].join(", ");
+        match &self.action {
+            Action::Insert { table, after, .. } => {
+                format!("INSERT INTO {table} ({}) VALUES {rows} {after}", self.inserted())
+            }
+            Action::Update(sql) => format!("WITH new({}) AS (VALUES {rows}) {sql}", self.names()),
+        }
+    }
+
+    /// The text for one array per column.
+    fn over_arrays(&self) -> String {
+        let arrays =
+            (1..).zip(self.columns).map(|(n, (_, kind))| format!("${n}::{}[]", kind.sql()));
+        let arrays = arrays.collect::<Vec<_>>().join(", ");
+        let given = self.columns.iter().map(|(name, kind)| kind.read(name));
+        let mut given = given.collect::<Vec<_>>().join(", ");
+        let from = format!("FROM unnest({arrays}) AS given({})", self.names());
+        match &self.action {
+            Action::Insert { table, fixed: (_, values), after } => {
+                if !values.is_empty() {
+                    given = format!("{given}, {values}");
+                }
+                format!("INSERT INTO {table} ({}) SELECT {given} {from} {after}", self.inserted())
+            }
+            Action::Update(sql) => {
+                format!("WITH new({}) AS (SELECT {given} {from}) {sql}", self.names())
+            }
+        }
+    }
+
+    fn names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn inserted(&self) -> String {
+        match self.action {
+            Action::Insert { fixed: (columns, _), .. } if !columns.is_empty() => {
+                format!("{}, {columns}", self.names())
+            }
+            _ => self.names(),
+        }
+    }
+}
+
+async fn execute(
+    tx: &impl ConnectionTrait,
+    text: &str,
+    values: Vec<Value>,
+) -> Result<u64, Failure> {
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), text, values);
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}
+
+impl Kind {
+    /// What PostgreSQL calls it.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Number | Self::OptionalNumber => "bigint",
+            Self::Text | Self::OptionalText => "text",
+            Self::Uuid => "uuid",
+        }
+    }
+
+    /// The column as it is read from the arrays.
+    fn read(self, name: &str) -> String {
+        match self {
+            Self::Number | Self::Text | Self::Uuid => name.to_owned(),
+            Self::OptionalNumber => format!("NULLIF({name}, '{NO_NUMBER}'::bigint)"),
+            Self::OptionalText => format!("NULLIF({name}, '{NO_TEXT}')"),
+        }
+    }
+
+    /// A value as an element of the array.
+    fn element(self, value: Value) -> Result<Value, Failure> {
+        let element = match (self, value) {
+            (Self::Number | Self::OptionalNumber, Value::BigInt(Some(n))) => n.into(),
+            (Self::Number | Self::OptionalNumber, Value::Int(Some(n))) => i64::from(n).into(),
+            (Self::OptionalNumber, Value::BigInt(None) | Value::Int(None)) => NO_NUMBER.into(),
+            (Self::Text | Self::OptionalText, value @ Value::String(Some(_))) => value,
+            (Self::OptionalText, Value::String(None)) => NO_TEXT.into(),
+            (Self::Uuid, value @ Value::Uuid(Some(_))) => value,
+            _ => return Err(corrupt("row of a bulk statement").into()),
+        };
+        Ok(element)
+    }
+
+    fn array(self, values: Vec<Value>) -> Value {
+        let kind = match self {
+            Self::Number | Self::OptionalNumber => ArrayType::BigInt,
+            Self::Text | Self::OptionalText => ArrayType::String,
+            Self::Uuid => ArrayType::Uuid,
+        };
+        Value::Array(kind, Some(Box::new(values)))
     }
 }

@@ -65,8 +65,9 @@ impl Store {
 }
 
 /// Raises the tenant's configuration version: publishes that were matched before
-/// are matched again.
+/// are matched again. To be done first, before anything else of the tenant is locked.
 pub(super) async fn raise(tx: &WriteTx, tenant: TenantKey) -> std::result::Result<i64, Failure> {
+    tx.change(tenant).await?;
     let sql = "UPDATE tenants SET config_version = config_version + 1 WHERE tenant_key = $1
                RETURNING config_version";
     let rows = tx.query(sql, [tenant.0.into()]).await?;

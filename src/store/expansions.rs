@@ -3,12 +3,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use futures_util::TryStreamExt;
-use sea_orm::{Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, Statement, StreamTrait};
 
 use super::{
     Store,
     failure::{Failure, corrupt},
     rows::Row,
+    timed::within,
     writer::{AT_ONCE, Accepted, accept, read_targets},
 };
 use crate::domain::{
@@ -74,6 +75,10 @@ impl Store {
     }
 
     async fn first_parts(&self, tenant: TenantKey) -> std::result::Result<Parts, Failure> {
+        within(self.readers.limit, self.stream_parts(tenant)).await
+    }
+
+    async fn stream_parts(&self, tenant: TenantKey) -> std::result::Result<Parts, Failure> {
         let sql = format!(
             "SELECT x.part, x.targets, e.event_key, e.event_id, e.event_name, e.ref_id,
              e.request_id, e.ingest_time, e.occur_time, e.ordering_key, e.attributes,
@@ -86,7 +91,7 @@ impl Store {
             sql,
             [tenant.0.into()],
         );
-        let mut rows = self.readers.stream_raw(statement).await?;
+        let mut rows = self.readers.connection.stream_raw(statement).await?;
         let (mut parts, mut count, mut bytes) = (Parts::default(), 0, 0);
         while let Some(row) = rows.try_next().await? {
             let row = Row(&row);

@@ -72,8 +72,14 @@ pub(super) async fn remember<T: Serialize>(
     now: Timestamp,
 ) -> std::result::Result<(), Failure> {
     let oldest = now.minus(limits::IDEMPOTENCY_SPAN);
-    tx.execute("DELETE FROM idempotency_keys WHERE create_time <= $1", [oldest.micros().into()])
-        .await?;
+    // What another node deletes at this moment is left to it.
+    let sql = format!(
+        "DELETE FROM idempotency_keys WHERE (tenant_key, operation, idempotency_key) IN (
+           SELECT tenant_key, operation, idempotency_key FROM idempotency_keys
+           WHERE create_time <= $1 {})",
+        tx.dialect().skip_locked()
+    );
+    tx.execute(&sql, [oldest.micros().into()]).await?;
     let sql = "INSERT INTO idempotency_keys
                (tenant_key, operation, idempotency_key, request_digest, answer, create_time)
                VALUES ($1, $2, $3, $4, $5, $6)";

@@ -7,10 +7,13 @@ use sea_orm::Value;
 
 use super::{
     DivertedScan, Store, WriteTx,
-    bulk::Bulk,
+    bulk::{
+        Bulk,
+        Kind::{Number, OptionalNumber, Text},
+    },
     diverted::keys,
     failure::Failure,
-    jobs::{RunningJob, json},
+    jobs::{BEGINNING, RunningJob, json},
     rows::Row,
     secrets::SecretKeys,
     webhooks,
@@ -38,21 +41,39 @@ pub struct Advanced {
     pub ended: bool,
 }
 
-static UPDATE_DELIVERIES: Bulk = Bulk::new(
-    "UPDATE deliveries SET status = new.column3,
-        end_time = CASE WHEN new.column3 = 5 THEN deliveries.end_time END,
-        position = COALESCE(new.column4, deliveries.position), requeue_time = new.column5,
-        due_time = NULL, sla_due_time = NULL, divert_reason = NULL
-     FROM (",
-    "(?, ?, ?, ?, ?)",
-    ") AS new
-     WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2",
+static UPDATE_DELIVERIES: Bulk = Bulk::update(
+    "UPDATE deliveries SET status = new.status,
+        end_time = CASE WHEN new.status = 5 THEN deliveries.end_time END,
+        position = COALESCE(new.position, deliveries.position),
+        requeue_time = new.requeue_time, due_time = NULL, sla_due_time = NULL,
+        divert_reason = NULL
+     FROM new
+     WHERE deliveries.event_key = new.event_key AND deliveries.webhook_key = new.webhook_key",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("status", Number),
+        ("position", OptionalNumber),
+        ("requeue_time", OptionalNumber),
+    ],
 );
 
-static KEEP_RESOLUTIONS: Bulk = Bulk::new(
-    "INSERT INTO resolutions (event_key, webhook_key, tenant_key, divert_time, reason,
-     attempt_count, state, resolve_time, actor, job_key)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+static KEEP_RESOLUTIONS: Bulk = Bulk::insert(
+    "resolutions",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("tenant_key", Number),
+        ("divert_time", Number),
+        ("reason", Number),
+        ("attempt_count", Number),
+        ("state", Number),
+        ("resolve_time", Number),
+        ("actor", Text),
+        ("job_key", OptionalNumber),
+    ],
+)
+.on_conflict(
     "ON CONFLICT (event_key, webhook_key) DO UPDATE SET divert_time = excluded.divert_time,
      reason = excluded.reason, attempt_count = excluded.attempt_count, state = excluded.state,
      resolve_time = excluded.resolve_time, actor = excluded.actor, job_key = excluded.job_key",
@@ -129,10 +150,20 @@ impl Store {
         now: Timestamp,
     ) -> std::result::Result<Advanced, Failure> {
         let mut tx = self.begin().await?;
-        let sql = "SELECT 1 FROM jobs WHERE job_key = $1 AND end_time IS NULL";
-        if tx.query(sql, [job.key.into()]).await?.is_empty() {
+        // So webhooks stay as they are.
+        tx.share([job.tenant]).await?;
+        let sql = format!(
+            "SELECT cursor FROM jobs WHERE job_key = $1 AND end_time IS NULL {}",
+            tx.dialect().locking("jobs")
+        );
+        let rows = tx.query(&sql, [job.key.into()]).await?;
+        let Some(row) = rows.first().map(Row) else {
             // Cancelled meanwhile.
             return Ok(Advanced { ended: true, ..Advanced::default() });
+        };
+        if row.optional_json("cursor")?.unwrap_or(BEGINNING) != job.cursor {
+            // Another node has done this batch.
+            return Ok(Advanced::default());
         }
         let mut batch = Batch::default();
         batch.read(&tx, &self.secret_keys, job, chosen, now).await?;
@@ -142,10 +173,13 @@ impl Store {
             let by = (job.kind.outcome(), &job.attribution.created_by, Some(job.key));
             keep_resolutions(&tx, job.tenant, &resolutions, by, now).await?;
         }
-        let sql = "UPDATE jobs SET cursor = $1, done_count = done_count + $2,
+        let greatest = tx.dialect().greatest();
+        let sql = format!(
+            "UPDATE jobs SET cursor = $1, done_count = done_count + $2,
                    skipped_count = skipped_count + $3,
-                   selected_count = MAX(selected_count, done_count + skipped_count + $2 + $3),
-                   state = $4, end_time = $5 WHERE job_key = $6";
+                   selected_count = {greatest}(selected_count, done_count + skipped_count + $2 + $3),
+                   state = $4, end_time = $5 WHERE job_key = $6"
+        );
         let values = [
             json(&cursor)?.into(),
             (advanced.done as i64).into(),
@@ -154,7 +188,7 @@ impl Store {
             ended.then_some(now.micros()).into(),
             job.key.into(),
         ];
-        tx.execute(sql, values).await?;
+        tx.execute(&sql, values).await?;
         if !entries.is_empty() {
             change(&mut tx, job, &entries, orders, now).await?;
         }
@@ -219,8 +253,9 @@ impl Batch {
                AND r.webhook_key = d.webhook_key AND r.job_key = $1
              WHERE (d.event_key, d.webhook_key) IN (VALUES {}) AND d.divert_reason IS NOT NULL
                AND r.job_key IS NULL
-             ORDER BY d.end_time, d.event_key, d.webhook_key",
-            keys(chosen.iter().copied())
+             ORDER BY d.end_time, d.event_key, d.webhook_key {}",
+            keys(chosen.iter().copied()),
+            tx.dialect().locking("d")
         );
         let mut takes_events = HashMap::new();
         for row in tx.query(&sql, [job.key.into()]).await?.iter().map(Row) {

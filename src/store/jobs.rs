@@ -8,6 +8,7 @@ use super::{
     failure::{Failure, corrupt},
     idempotency::{self, Key},
     rows::Row,
+    writer::Lock,
 };
 use crate::domain::{
     actor::Attribution,
@@ -213,9 +214,10 @@ pub(super) async fn insert(
     tenant: TenantKey,
     new: NewJob,
 ) -> std::result::Result<Job, Failure> {
+    tx.alone(Lock::Jobs, tenant.0).await?;
     let sql = format!(
         "SELECT COUNT(*) AS running FROM (SELECT 1 FROM jobs WHERE end_time IS NULL
-         AND tenant_key = $1 LIMIT {})",
+         AND tenant_key = $1 LIMIT {}) AS counted",
         limits::RUNNING_JOBS
     );
     let rows = tx.query(&sql, [tenant.0.into()]).await?;

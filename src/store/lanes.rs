@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use sea_orm::{DbErr, Statement, StreamTrait, Value};
+use sea_orm::{ConnectionTrait, DbErr, Statement, StreamTrait, Value};
 
-use super::{Arrival, Store, failure::Failure, rows::Row};
+use super::{Arrival, Store, failure::Failure, rows::Row, timed::within};
 use crate::domain::{
     delivery::{ChangeKind, DeliveryState},
     error::Result,
@@ -216,9 +216,20 @@ impl Store {
         limit: usize,
         bytes: usize,
     ) -> std::result::Result<LaneBacklog, Failure> {
+        let read = self.stream_backlog(sql, values, limit, bytes);
+        within(self.readers.limit, read).await
+    }
+
+    async fn stream_backlog(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+        limit: usize,
+        bytes: usize,
+    ) -> std::result::Result<LaneBacklog, Failure> {
         let statement =
             Statement::from_sql_and_values(self.readers.get_database_backend(), sql, values);
-        let mut rows = self.readers.stream_raw(statement).await?;
+        let mut rows = self.readers.connection.stream_raw(statement).await?;
         let (mut deliveries, mut size) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await? {
             let delivery = read(&Row(&row))?;

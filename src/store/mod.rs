@@ -9,6 +9,8 @@ mod bulk;
 mod cluster;
 mod config;
 mod connect;
+mod database_url;
+mod dialect;
 mod diverted;
 mod event_types;
 mod events;
@@ -31,15 +33,15 @@ mod secrets;
 mod stats;
 mod tenant_settings;
 mod tenants;
+mod timed;
 mod webhooks;
 mod writer;
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait, Value,
 };
-use sea_orm_migration::MigratorTrait;
 use tokio::sync::mpsc;
 
 pub use self::{
@@ -47,7 +49,7 @@ pub use self::{
     breach::Breached,
     cluster::{Lease, NodeKey},
     config::ConfigChanges,
-    connect::DatabaseUrl,
+    database_url::DatabaseUrl,
     diverted::DivertedScan,
     events::{EventCursor, EventScan, EventTarget},
     hints::{Hint, Hints},
@@ -67,8 +69,11 @@ pub use self::{
     writer::{Arrival, Commit, NewDelivery, NewEvent, Published, Settlement, Target},
 };
 use self::{
+    connect::Lock,
+    dialect::Dialect,
     heads::Heads,
-    writer::{Connections, WriteTx, Writer},
+    timed::Timed,
+    writer::{WriteTx, Writer},
 };
 use crate::domain::{
     error::Error,
@@ -82,20 +87,20 @@ const ACCEPTED_COMMITS: usize = 1_024;
 /// A handle to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    readers: DatabaseConnection,
+    readers: Timed<DatabaseConnection>,
     writer: Writer,
     heads: Heads,
     database_id: DatabaseId,
     secret_keys: SecretKeys,
     session_key: [u8; 32],
     /// Absent where another process may serve the same database.
-    _lock: Option<Arc<File>>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Store {
-    /// Opens the database, brings its schema up to date and takes the lock that
-    /// keeps other servers off it. Also gives the stream of accepted deliveries,
-    /// which the engine must read.
+    /// Opens the database and brings its schema up to date; takes the lock that keeps other
+    /// servers off a file. Also gives the stream of accepted deliveries, which the engine
+    /// must read.
     ///
     /// # Errors
     ///
@@ -105,8 +110,8 @@ impl Store {
         url: &DatabaseUrl,
         secret_keys: SecretKeys,
     ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
-        let lock = Arc::new(connect::lock(url)?);
-        Self::connect(url, secret_keys, Some(lock)).await
+        let lock = connect::lock(url)?;
+        Self::connect(url, secret_keys, lock, true).await
     }
 
     /// Opens the database beside a server that may be serving it: for single changes,
@@ -116,52 +121,50 @@ impl Store {
     ///
     /// In words for an operator.
     pub async fn open_beside(url: &DatabaseUrl, secret_keys: SecretKeys) -> Result<Self, String> {
-        // Whoever serves it has brought its schema up to date.
-        let lock = connect::lock(url).ok().map(Arc::new);
-        let (store, _) = Self::connect(url, secret_keys, lock).await?;
+        // Whoever serves a file has brought its schema up to date.
+        let lock = connect::lock(url);
+        let migrate = lock.is_ok();
+        let (store, _) = Self::connect(url, secret_keys, lock.ok().flatten(), migrate).await?;
         Ok(Self { _lock: None, ..store })
     }
 
     async fn connect(
         url: &DatabaseUrl,
         secret_keys: SecretKeys,
-        lock: Option<Arc<File>>,
+        lock: Option<Lock>,
+        migrate: bool,
     ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
-        let shown = url.path().display();
-        let failed = |what: &str, error: DbErr| format!("cannot {what} {shown}: {error}");
+        let failed = |what: &str, error: DbErr| format!("cannot {what} {url}: {error}");
         let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
-        if lock.is_some() {
-            migration::Migrator::up(&writer, None).await.map_err(|e| failed("migrate", e))?;
-        }
-        let admitted = secrets::admit(&writer, &secret_keys).await;
-        admitted
-            .map_err(|e| failed("read the keys of", e))?
-            .map_err(|why| format!("cannot open {shown}: {why}"))?;
+        connect::prepare(url, &writer, &secret_keys, migrate).await?;
+        let limit = url.patience();
         let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
-        let checkpointer = connect::checkpointer(url).await.map_err(|e| failed("open", e))?;
+        let readers = Timed { connection: readers, limit };
+        let log = connect::log(url).await.map_err(|e| failed("open", e))?;
+        let event_keys = writer::event_keys(&readers).await.map_err(|e| failed("read", e))?;
 
-        let sql = "SELECT database_id, session_key,
-                     (SELECT COALESCE(MAX(event_key), 0) FROM events) AS newest
-                   FROM database_identity";
+        let sql = "SELECT database_id, session_key FROM database_identity";
         let row = query(&readers, sql, []).await.map_err(|e| failed("read", e))?;
-        let row = row.first().ok_or_else(|| format!("{shown} has no identity"))?;
+        let row = row.first().ok_or_else(|| format!("{url} has no identity"))?;
         let id: i64 = row.try_get("", "database_id").map_err(|e| failed("read", e))?;
         let session_key: String = row.try_get("", "session_key").map_err(|e| failed("read", e))?;
         let opened = secret_keys.open(&secrets::Place::session_key(), session_key);
         let session_key = opened.map_err(|e| failed("read", e))?;
         let session_key =
-            read_key(&session_key).ok_or_else(|| format!("{shown} has no session key"))?;
-        let newest: i64 = row.try_get("", "newest").map_err(|e| failed("read", e))?;
+            read_key(&session_key).ok_or_else(|| format!("{url} has no session key"))?;
 
-        let mut wal = url.path().to_owned().into_os_string();
-        wal.push("-wal");
         let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);
         let heads = Heads::default();
-        let connections = Connections { writer, checkpointer, wal: wal.into() };
-        let writer = Writer::start(connections, heads.clone(), newest + 1, accepted);
+        let writer = Writer::start(
+            Timed { connection: writer, limit },
+            log,
+            event_keys,
+            heads.clone(),
+            accepted,
+        );
         let database_id = DatabaseId(id.unsigned_abs());
-        let store =
-            Self { readers, writer, heads, database_id, secret_keys, session_key, _lock: lock };
+        let _lock = lock.map(Arc::new);
+        let store = Self { readers, writer, heads, database_id, secret_keys, session_key, _lock };
         Ok((store, deliveries))
     }
 
@@ -172,24 +175,18 @@ impl Store {
     ///
     /// In words for an operator.
     pub async fn migrate(url: &DatabaseUrl, secret_keys: &SecretKeys) -> Result<(), String> {
-        let shown = url.path().display();
         let _lock = connect::lock(url)?;
-        let writer = connect::writer(url).await.map_err(|e| format!("cannot open {shown}: {e}"))?;
-        let migrated = migration::Migrator::up(&writer, None).await;
-        migrated.map_err(|e| format!("cannot migrate {shown}: {e}"))?;
-        let failed = |e: DbErr| format!("cannot encrypt the secrets of {shown}: {e}");
-        secrets::admit(&writer, secret_keys)
-            .await
-            .map_err(failed)?
-            .map_err(|why| format!("cannot open {shown}: {why}"))?;
+        let writer = connect::writer(url).await.map_err(|e| format!("cannot open {url}: {e}"))?;
+        connect::prepare(url, &writer, secret_keys, true).await?;
+        let failed = |e: DbErr| format!("cannot encrypt the secrets of {url}: {e}");
         let mut next = Some(ResealCursor::default());
         while let Some(at) = next {
             let tx = writer.begin().await.map_err(failed)?;
             next = secrets::page(&tx, secret_keys, at).await.map_err(failed)?;
             tx.commit().await.map_err(failed)?;
         }
-        writer.execute_unprepared(writer::EMPTY_LOG).await.map_err(failed)?;
-        writer.close().await.map_err(|e| format!("cannot close {shown}: {e}"))
+        writer::empty_log(&writer).await.map_err(failed)?;
+        writer.close().await.map_err(|e| format!("cannot close {url}: {e}"))
     }
 
     /// Which database this is.
@@ -237,6 +234,11 @@ impl Store {
     /// node has lost its lease.
     pub async fn record(&self, node: NodeKey, settlements: Vec<Settlement>) -> Result<(), Error> {
         self.writer.record(node, settlements).await
+    }
+
+    /// Which database is read.
+    fn dialect(&self) -> Dialect {
+        self.readers.get_database_backend().into()
     }
 
     async fn begin(&self) -> Result<WriteTx, failure::Failure> {

@@ -5,7 +5,10 @@ use sea_orm::Value;
 
 use super::{
     NodeKey, Store, WriteTx,
-    bulk::Bulk,
+    bulk::{
+        Bulk,
+        Kind::{Number, OptionalNumber},
+    },
     failure::Failure,
     job_batch::{Resolution, keep_resolutions},
     rows::Row,
@@ -61,8 +64,12 @@ impl Store {
         now: Timestamp,
     ) -> std::result::Result<Requeued, Failure> {
         let mut tx = self.begin().await?;
-        let sql = "SELECT * FROM deliveries WHERE event_key = $1 AND webhook_key = $2 AND tenant_key = $3";
-        let rows = tx.query(sql, [event.0.into(), webhook.0.into(), tenant.0.into()]).await?;
+        let sql = format!(
+            "SELECT * FROM deliveries WHERE event_key = $1 AND webhook_key = $2
+             AND tenant_key = $3 {}",
+            tx.dialect().locking("deliveries")
+        );
+        let rows = tx.query(&sql, [event.0.into(), webhook.0.into(), tenant.0.into()]).await?;
         let Some(row) = rows.first().map(Row) else {
             return Err(Error::new(Reason::EventLogNotFound, "no such delivery record").into());
         };
@@ -155,17 +162,20 @@ impl Store {
     ) -> std::result::Result<usize, Failure> {
         let mut tx = self.begin().await?;
         tx.fence(node).await?;
+        tx.share([tenant]).await?;
         // Started again meanwhile: what waits now is for its attempts.
         if webhooks::takes_events(&tx, &self.secret_keys, webhook).await? {
             return Ok(0);
         }
         let limit = limit + except.len();
+        let locking = tx.dialect().locking("deliveries");
         // Two queries, as the partial indexes have it; one that succeeded and was
         // to be sent once more just stays succeeded.
         let mut rows = Vec::new();
         for waiting in ["status = 1 AND due_time IS NULL", "due_time IS NOT NULL"] {
             let sql = format!(
-                "SELECT * FROM deliveries WHERE webhook_key = $1 AND {waiting} LIMIT {limit}"
+                "SELECT * FROM deliveries WHERE webhook_key = $1 AND {waiting} LIMIT {limit}
+                 {locking}"
             );
             rows.extend(tx.query(&sql, [webhook.0.into()]).await?);
         }
@@ -199,13 +209,18 @@ impl Store {
     }
 }
 
-static DIVERT: Bulk = Bulk::new(
-    "UPDATE deliveries SET status = new.column3, end_time = new.column4, due_time = NULL,
-        divert_reason = new.column5
-     FROM (",
-    "(?, ?, ?, ?, ?)",
-    ") AS new
-     WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2",
+static DIVERT: Bulk = Bulk::update(
+    "UPDATE deliveries SET status = new.status, end_time = new.end_time, due_time = NULL,
+        divert_reason = new.divert_reason
+     FROM new
+     WHERE deliveries.event_key = new.event_key AND deliveries.webhook_key = new.webhook_key",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("status", Number),
+        ("end_time", OptionalNumber),
+        ("divert_reason", OptionalNumber),
+    ],
 );
 
 /// Writes deliveries that are given up; those among them that succeeded stay so.

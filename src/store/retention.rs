@@ -3,6 +3,8 @@
 //! event goes once all its deliveries are made and settled, and were so before the
 //! cut-off; what waits under a suspension is diverted when its time comes.
 
+use std::collections::HashSet;
+
 use sea_orm::Value;
 
 use super::{Store, failure::Failure, requeue, rows::Row, writer::Entry};
@@ -99,11 +101,12 @@ impl Store {
         if !kept.is_empty() {
             self.divert_suspended(tenant, &kept, now).await?;
         }
+        let mut events = 0;
         if !old.is_empty() {
-            self.delete_events(&old).await?;
+            events = self.delete_events(&old).await? as u64;
         }
         let next = next.filter(|_| rows.len() == limit);
-        Ok(Pruned { entries, events: old.len() as u64, next })
+        Ok(Pruned { entries, events, next })
     }
 
     async fn prune_journal(
@@ -140,10 +143,13 @@ impl Store {
         let sql = format!(
             "SELECT d.* FROM deliveries d JOIN webhooks w ON w.webhook_key = d.webhook_key
              WHERE d.event_key IN ({list}) AND d.end_time IS NULL AND w.suspension IS NOT NULL
-             LIMIT {DIVERTED}"
+             LIMIT {DIVERTED} {}",
+            self.dialect().locking("d")
         );
         loop {
             let mut tx = self.begin().await?;
+            // So a suspension that is found lasts.
+            tx.share([tenant]).await?;
             let rows = tx.query(&sql, Vec::<Value>::new()).await?;
             let entries = rows.iter().map(Row).map(|row| {
                 let mut state = row.state()?;
@@ -194,14 +200,28 @@ impl Store {
         Ok(deleted)
     }
 
-    async fn delete_events(&self, keys: &[i64]) -> std::result::Result<(), Failure> {
+    /// Deletes events and what belongs to them, but for those of which a delivery was put
+    /// back meanwhile. Returns how many.
+    async fn delete_events(&self, keys: &[i64]) -> std::result::Result<usize, Failure> {
         let tx = self.begin().await?;
-        let list = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-        for table in ["attempts", "resolutions", "deliveries", "events"] {
-            // Only numbers of our own stand in the text.
-            let sql = format!("DELETE FROM {table} WHERE event_key IN ({list})");
-            tx.execute(&sql, Vec::<Value>::new()).await?;
+        let dialect = tx.dialect();
+        let of_events = dialect.is_in("event_key", "$1");
+        let sql = format!(
+            "SELECT event_key, (end_time IS NULL OR due_time IS NOT NULL) AS needed
+             FROM deliveries WHERE {of_events} {}",
+            dialect.locking("deliveries")
+        );
+        let mut old: HashSet<i64> = keys.iter().copied().collect();
+        for row in tx.query(&sql, [dialect.list(keys.iter().copied())]).await?.iter().map(Row) {
+            if row.get::<bool>("needed")? {
+                old.remove(&row.get("event_key")?);
+            }
         }
-        tx.commit().await
+        for table in ["attempts", "resolutions", "deliveries", "events"] {
+            let sql = format!("DELETE FROM {table} WHERE {of_events}");
+            tx.execute(&sql, [dialect.list(old.iter().copied())]).await?;
+        }
+        tx.commit().await?;
+        Ok(old.len())
     }
 }

@@ -5,12 +5,14 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use futures_util::TryStreamExt;
-use sea_orm::{Statement, StreamTrait, Value};
+use sea_orm::{ConnectionTrait, Statement, StreamTrait, Value};
 
 use super::{
     Store,
+    dialect::Dialect,
     failure::Failure,
     rows::{Row, duration},
+    timed::within,
 };
 use crate::domain::{
     delivery_times::{DeliveryTimes, Range, split},
@@ -79,7 +81,7 @@ impl Store {
         range: Range,
         rows: &mut usize,
     ) -> Result<Option<HashMap<WebhookKey, Stats>>> {
-        Ok(self.read_stats(webhooks, range, rows).await?)
+        Ok(within(self.readers.limit, self.read_stats(webhooks, range, rows)).await?)
     }
 
     async fn read_stats(
@@ -88,11 +90,11 @@ impl Store {
         range: Range,
         rows: &mut usize,
     ) -> std::result::Result<Option<HashMap<WebhookKey, Stats>>, Failure> {
-        let sql = statement(webhooks, range);
+        let sql = statement(self.dialect(), webhooks, range);
         let backend = self.readers.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, sql, Vec::<Value>::new());
         let mut stats: HashMap<WebhookKey, Stats> = HashMap::new();
-        let mut found = self.readers.stream_raw(statement).await?;
+        let mut found = self.readers.connection.stream_raw(statement).await?;
         while let Some(row) = found.try_next().await? {
             let row = Row(&row);
             let stats = stats.entry(WebhookKey(row.get("webhook_key")?)).or_default();
@@ -134,7 +136,7 @@ fn add(stats: &mut Stats, row: &Row<'_>) -> std::result::Result<(), Failure> {
 
 /// One statement, which sees one moment: what is settled meanwhile is counted once. Only
 /// numbers of our own stand in the text.
-fn statement(webhooks: &[WebhookKey], range: Range) -> String {
+fn statement(dialect: Dialect, webhooks: &[WebhookKey], range: Range) -> String {
     let keys = webhooks.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ");
     let within = |column: &str, (start, end): Range| {
         let (start, end) = (start.micros(), end.micros());
@@ -144,7 +146,7 @@ fn statement(webhooks: &[WebhookKey], range: Range) -> String {
     let nothing = (Timestamp::MIN, Timestamp::MIN);
     // A sum of integers could overflow; that of floats is exact up to 285 years.
     let mut sql = format!(
-        "SELECT {SUM} AS kind, webhook_key, class, SUM(deliveries) AS deliveries, NULL AS number,
+        "SELECT {SUM} AS kind, webhook_key, class, CAST(SUM(deliveries) AS BIGINT) AS deliveries, NULL AS number,
            SUM(CAST(micros AS DOUBLE PRECISION)) AS micros
          FROM delivery_times WHERE {} GROUP BY webhook_key, class",
         within("window_start", whole.unwrap_or(nothing))
@@ -162,7 +164,7 @@ fn statement(webhooks: &[WebhookKey], range: Range) -> String {
     for (kind, index, condition) in COUNTED {
         let rest = format!("{} AND {condition} GROUP BY webhook_key", within("ingest_time", range));
         // SQLite would take the index of all deliveries, which has the time as a column.
-        part(kind, "COUNT(*)", "MIN(ingest_time)", &format!("INDEXED BY {index}"), &rest);
+        part(kind, "COUNT(*)", "MIN(ingest_time)", &dialect.indexed_by(index), &rest);
     }
     sql
 }
@@ -186,7 +188,7 @@ mod tests {
         let url = DatabaseUrl::file(directory.path().join("tidings.db"));
         let (store, _) = Store::open(&url, SecretKeys::default()).await.expect("opens");
         let at = |minutes: i64| Timestamp::from_micros(minutes * 60_000_000);
-        let sql = statement(&[WebhookKey(1), WebhookKey(2)], (at(5), at(35)));
+        let sql = statement(store.dialect(), &[WebhookKey(1), WebhookKey(2)], (at(5), at(35)));
         let plan = store.query(&format!("EXPLAIN QUERY PLAN {sql}"), Vec::new()).await;
         let plan: Vec<String> = plan
             .expect("a plan")

@@ -72,6 +72,7 @@ impl Store {
     async fn write_tenant(&self, tenant: &Tenant) -> std::result::Result<bool, Failure> {
         let json = |text: serde_json::Result<String>| text.map_err(|e| DbErr::Json(e.to_string()));
         let tx = self.begin().await?;
+        config::raise(&tx, tenant.key).await?;
         let sql = "UPDATE tenants SET settings = $1, attribution = $2, version = $3
                    WHERE tenant_key = $4 AND version = $5";
         let values: [Value; 5] = [
@@ -84,7 +85,6 @@ impl Store {
         if tx.execute(sql, values).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        config::raise(&tx, tenant.key).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -113,14 +113,15 @@ impl Store {
     /// `STORE_UNAVAILABLE`.
     pub async fn waiting_deliveries(&self, tenant: TenantKey, most: u64) -> Result<u64> {
         // The two conditions are those of the partial indexes of what waits and what is due.
+        let join = self.dialect().ordered_join();
         let sql = format!(
             "SELECT COUNT(*) AS waiting FROM (
-               SELECT 1 FROM webhooks w CROSS JOIN deliveries d ON d.webhook_key = w.webhook_key
+               SELECT 1 FROM webhooks w {join} deliveries d ON d.webhook_key = w.webhook_key
                  AND d.status = 1 AND d.due_time IS NULL WHERE w.tenant_key = $1
                UNION ALL
-               SELECT 1 FROM webhooks w CROSS JOIN deliveries d ON d.webhook_key = w.webhook_key
+               SELECT 1 FROM webhooks w {join} deliveries d ON d.webhook_key = w.webhook_key
                  AND d.due_time IS NOT NULL WHERE w.tenant_key = $1
-               LIMIT {most})"
+               LIMIT {most}) AS counted"
         );
         let rows = self.query(&sql, [tenant.0.into()]).await?;
         let count = rows.first().map(|row| Row(row).get::<i64>("waiting")).transpose();

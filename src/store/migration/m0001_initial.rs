@@ -5,50 +5,35 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::words::Words;
+
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-/// What the two databases call differently.
-struct Dialect {
-    /// A bigint primary key that the database counts up.
-    serial: &'static str,
-    uuid: &'static str,
-    /// Keeps a table in the order of its primary key.
-    clustered: &'static str,
-    /// Makes text compare by bytes.
-    bytewise: &'static str,
-}
-
-const SQLITE: Dialect = Dialect {
-    serial: "INTEGER PRIMARY KEY AUTOINCREMENT",
-    uuid: "BLOB",
-    clustered: "WITHOUT ROWID",
-    bytewise: "",
-};
-
 /// Tables and indexes, in the order of their making.
-fn statements(d: &Dialect) -> Vec<String> {
-    let Dialect { serial, uuid, clustered, bytewise } = d;
-    vec![
+fn statements(words: &Words) -> Vec<String> {
+    let Words { key, serial, uuid, clustered, bytewise, roomy, event_keys } = words;
+    let mut statements = vec![
         // One row: which database this is. A restored backup gets a new id. With
         // session_key all nodes sign session tokens: 32 bytes in hex, sealed where there is a key.
         "CREATE TABLE database_identity (
-            only_row SMALLINT PRIMARY KEY CHECK (only_row = 1),
+            only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
             database_id BIGINT NOT NULL,
             session_key TEXT NOT NULL
         )"
         .to_owned(),
         // The keys that secrets may be encrypted with, by id; '' stands for none. All
         // of them are needed to open the database. No rows: it never had a key.
-        "CREATE TABLE secret_keys (
-            key_id TEXT PRIMARY KEY,
+        format!(
+            "CREATE TABLE secret_keys (
+            key_id TEXT {bytewise} PRIMARY KEY,
             canary TEXT NOT NULL
         )"
-        .to_owned(),
+        ),
         format!(
             "CREATE TABLE tenants (
             tenant_key {serial},
-            tenant_id TEXT NOT NULL UNIQUE,
+            tenant_id TEXT {bytewise} NOT NULL UNIQUE,
             config_version BIGINT NOT NULL DEFAULT 0,
             last_webhook_number INTEGER NOT NULL DEFAULT 0,
             create_time BIGINT NOT NULL,
@@ -69,16 +54,16 @@ fn statements(d: &Dialect) -> Vec<String> {
             previous_time BIGINT NOT NULL DEFAULT 0,
             floor BIGINT NOT NULL DEFAULT 0,
             CHECK (0 <= floor AND floor <= head)
-        ) {clustered}"
+        ) {roomy}"
         ),
         // realm is a tenant's id, or * for all tenants. Of a token only the hash is
         // stored, in hex.
         format!(
             "CREATE TABLE api_keys (
             api_key_key {serial},
-            api_key_id TEXT NOT NULL UNIQUE,
-            realm TEXT NOT NULL,
-            token_hash TEXT NOT NULL UNIQUE,
+            api_key_id TEXT {bytewise} NOT NULL UNIQUE,
+            realm TEXT {bytewise} NOT NULL,
+            token_hash TEXT {bytewise} NOT NULL UNIQUE,
             actor TEXT NOT NULL,
             permissions INTEGER NOT NULL CHECK (permissions > 0),
             create_time BIGINT NOT NULL,
@@ -92,9 +77,9 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE webhooks (
             webhook_key {serial},
             tenant_key BIGINT NOT NULL,
-            webhook_id TEXT NOT NULL UNIQUE,
+            webhook_id TEXT {bytewise} NOT NULL UNIQUE,
             number INTEGER NOT NULL,
-            name TEXT NOT NULL,
+            name TEXT {bytewise} NOT NULL,
             consumer_group_id {uuid} NOT NULL,
             spec TEXT NOT NULL,
             hears_states BOOLEAN NOT NULL,
@@ -130,11 +115,11 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE event_types (
             tenant_key BIGINT NOT NULL,
             event_name TEXT {bytewise} NOT NULL,
-            origin SMALLINT NOT NULL CHECK (origin IN (1, 2)),
+            origin INTEGER NOT NULL CHECK (origin IN (1, 2)),
             active BOOLEAN NOT NULL,
             description TEXT NOT NULL,
             schema_json TEXT NOT NULL,
-            enforcement SMALLINT NOT NULL CHECK (enforcement IN (1, 2, 3)),
+            enforcement INTEGER NOT NULL CHECK (enforcement IN (1, 2, 3)),
             attribution TEXT NOT NULL,
             version BIGINT NOT NULL,
             config_version BIGINT NOT NULL,
@@ -146,8 +131,8 @@ fn statements(d: &Dialect) -> Vec<String> {
         format!(
             "CREATE TABLE idempotency_keys (
             tenant_key BIGINT NOT NULL,
-            operation TEXT NOT NULL,
-            idempotency_key TEXT NOT NULL,
+            operation TEXT {bytewise} NOT NULL,
+            idempotency_key TEXT {bytewise} NOT NULL,
             request_digest TEXT NOT NULL,
             answer TEXT NOT NULL,
             create_time BIGINT NOT NULL,
@@ -158,12 +143,12 @@ fn statements(d: &Dialect) -> Vec<String> {
         // The payload comes last, so that the other columns are read without it.
         format!(
             "CREATE TABLE events (
-            event_key {},
+            event_key {key},
             tenant_key BIGINT NOT NULL,
             event_id {uuid} NOT NULL,
             event_name TEXT {bytewise} NOT NULL,
-            ref_id TEXT NOT NULL,
-            request_id TEXT NOT NULL,
+            ref_id TEXT {bytewise} NOT NULL,
+            request_id TEXT {bytewise} NOT NULL,
             ingest_time BIGINT NOT NULL,
             occur_time BIGINT,
             ordering_key TEXT,
@@ -172,8 +157,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             payload TEXT NOT NULL,
             UNIQUE (tenant_key, event_id),
             CHECK (length(event_name) BETWEEN 1 AND 255)
-        )",
-            serial.replace(" AUTOINCREMENT", "")
+        )"
         ),
         "CREATE INDEX events_ingested ON events (tenant_key, ingest_time, event_key)".to_owned(),
         "CREATE INDEX events_ref ON events (tenant_key, ref_id, ingest_time, event_key)
@@ -195,21 +179,21 @@ fn statements(d: &Dialect) -> Vec<String> {
             ingest_time BIGINT NOT NULL,
             position BIGINT NOT NULL,
             order_key BIGINT,
-            status SMALLINT NOT NULL CHECK (status IN (1, 2, 3, 4, 5)),
-            attempt_count INTEGER NOT NULL,
+            status INTEGER NOT NULL CHECK (status IN (1, 2, 3, 4, 5)),
+            attempt_count BIGINT NOT NULL,
             due_time BIGINT,
             sla_due_time BIGINT,
             sla_breach_time BIGINT,
             start_time BIGINT,
             end_time BIGINT,
             attempt_start_time BIGINT,
-            outcome SMALLINT CHECK (outcome BETWEEN 1 AND 7),
-            http_status SMALLINT,
+            outcome INTEGER CHECK (outcome BETWEEN 1 AND 7),
+            http_status INTEGER,
             time_taken BIGINT,
             error_text TEXT,
             body_excerpt TEXT,
             webhook_version BIGINT,
-            divert_reason SMALLINT,
+            divert_reason INTEGER,
             requeue_time BIGINT,
             PRIMARY KEY (event_key, webhook_key),
             CHECK ((end_time IS NULL) = (status IN (1, 2))),
@@ -253,7 +237,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE delivery_times (
             webhook_key BIGINT NOT NULL,
             window_start BIGINT NOT NULL,
-            class SMALLINT NOT NULL,
+            class INTEGER NOT NULL,
             deliveries BIGINT NOT NULL,
             micros BIGINT NOT NULL,
             PRIMARY KEY (webhook_key, window_start, class)
@@ -266,9 +250,9 @@ fn statements(d: &Dialect) -> Vec<String> {
             webhook_key BIGINT NOT NULL,
             tenant_key BIGINT NOT NULL,
             divert_time BIGINT NOT NULL,
-            reason SMALLINT NOT NULL,
-            attempt_count INTEGER NOT NULL,
-            state SMALLINT NOT NULL CHECK (state IN (2, 3)),
+            reason INTEGER NOT NULL,
+            attempt_count BIGINT NOT NULL,
+            state INTEGER NOT NULL CHECK (state IN (2, 3)),
             resolve_time BIGINT NOT NULL,
             actor TEXT NOT NULL,
             job_key BIGINT,
@@ -284,8 +268,8 @@ fn statements(d: &Dialect) -> Vec<String> {
             job_key {serial},
             tenant_key BIGINT NOT NULL,
             job_id {uuid} NOT NULL UNIQUE,
-            kind SMALLINT NOT NULL CHECK (kind IN (1, 2)),
-            state SMALLINT NOT NULL CHECK (state IN (1, 2, 3)),
+            kind INTEGER NOT NULL CHECK (kind IN (1, 2)),
+            state INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
             selection TEXT NOT NULL,
             max_per_second DOUBLE PRECISION NOT NULL,
             selected_count BIGINT NOT NULL,
@@ -309,7 +293,7 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE expansions (
             tenant_key BIGINT NOT NULL,
             event_key BIGINT NOT NULL,
-            part INTEGER NOT NULL,
+            part BIGINT NOT NULL,
             target_count INTEGER NOT NULL CHECK (target_count > 0),
             targets TEXT NOT NULL,
             PRIMARY KEY (tenant_key, event_key, part)
@@ -321,11 +305,11 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE attempts (
             event_key BIGINT NOT NULL,
             webhook_key BIGINT NOT NULL,
-            attempt_number INTEGER NOT NULL,
+            attempt_number BIGINT NOT NULL,
             start_time BIGINT NOT NULL,
             end_time BIGINT NOT NULL,
-            outcome SMALLINT NOT NULL CHECK (outcome BETWEEN 1 AND 7),
-            http_status SMALLINT NOT NULL,
+            outcome INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 7),
+            http_status INTEGER NOT NULL,
             time_taken BIGINT NOT NULL,
             error_text TEXT NOT NULL,
             body_excerpt TEXT NOT NULL,
@@ -339,13 +323,13 @@ fn statements(d: &Dialect) -> Vec<String> {
             "CREATE TABLE notices (
             notice_key {serial},
             webhook_key BIGINT NOT NULL,
-            kind SMALLINT NOT NULL CHECK (kind IN (1, 2)),
+            kind INTEGER NOT NULL CHECK (kind IN (1, 2)),
             address TEXT NOT NULL,
             subject TEXT NOT NULL,
             content TEXT NOT NULL,
             create_time BIGINT NOT NULL,
             due_time BIGINT NOT NULL,
-            attempt_count INTEGER NOT NULL DEFAULT 0
+            attempt_count BIGINT NOT NULL DEFAULT 0
         )"
         ),
         "CREATE INDEX notices_mail ON notices (due_time, notice_key) WHERE kind = 1".to_owned(),
@@ -357,29 +341,31 @@ fn statements(d: &Dialect) -> Vec<String> {
             position BIGINT NOT NULL,
             event_key BIGINT NOT NULL,
             webhook_key BIGINT NOT NULL,
-            kind SMALLINT NOT NULL CHECK (kind BETWEEN 1 AND 5),
+            kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
             change_time BIGINT NOT NULL,
-            status SMALLINT NOT NULL,
-            attempt_count INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            attempt_count BIGINT NOT NULL,
             due_time BIGINT,
             start_time BIGINT,
             end_time BIGINT,
             sla_breach_time BIGINT,
-            outcome SMALLINT,
-            http_status SMALLINT,
+            outcome INTEGER,
+            http_status INTEGER,
             time_taken BIGINT,
             error_text TEXT,
             PRIMARY KEY (tenant_key, position)
         ) {clustered}"
         ),
-    ]
+    ];
+    statements.extend(event_keys.map(str::to_owned));
+    statements
 }
 
 #[expect(elided_lifetimes_in_paths, reason = "async_trait needs the trait's own form")]
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statement in statements(&SQLITE) {
+        for statement in statements(Words::of(manager.get_database_backend())) {
             manager.get_connection().execute_unprepared(&statement).await?;
         }
         // The database names itself with 63 random bits.

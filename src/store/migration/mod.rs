@@ -1,6 +1,7 @@
 //! The schema, as a list of migrations. A migration that was released never changes.
 
 mod m0001_initial;
+mod words;
 
 use sea_orm_migration::prelude::*;
 

@@ -61,7 +61,8 @@ pub(in crate::store) async fn admit(
 }
 
 async fn note(on: &impl ConnectionTrait, id: &str, canary: String) -> Result<(), DbErr> {
-    let sql = "INSERT INTO secret_keys (key_id, canary) VALUES ($1, $2)";
+    let sql = "INSERT INTO secret_keys (key_id, canary) VALUES ($1, $2)
+               ON CONFLICT (key_id) DO NOTHING";
     query(on, sql, [id.into(), canary.into()]).await?;
     Ok(())
 }

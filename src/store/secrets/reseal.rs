@@ -8,7 +8,7 @@ use crate::{
         error::Result,
         id::{TenantKey, WebhookKey},
     },
-    store::{Store, failure::Failure, query, rows::Row},
+    store::{Store, dialect::Dialect, failure::Failure, query, rows::Row},
 };
 
 /// Rows looked at in one transaction.
@@ -74,7 +74,10 @@ pub(in crate::store) async fn page(
         return Ok(None);
     }
     // What was in clear shall not stay behind in free space, either.
-    query(on, "PRAGMA secure_delete = ON", []).await?;
+    let dialect = Dialect::from(on.get_database_backend());
+    if dialect == Dialect::Sqlite {
+        query(on, "PRAGMA secure_delete = ON", []).await?;
+    }
     let next = match at {
         At::SessionKey => {
             session_key(on, keys).await?;
@@ -89,7 +92,9 @@ pub(in crate::store) async fn page(
     if next.is_none() {
         admission::settle(on, current).await?;
     }
-    query(on, "PRAGMA secure_delete = FAST", []).await?;
+    if dialect == Dialect::Sqlite {
+        query(on, "PRAGMA secure_delete = FAST", []).await?;
+    }
     Ok(next.map(ResealCursor))
 }
 
@@ -111,10 +116,13 @@ async fn webhooks(
     keys: &SecretKeys,
     after: WebhookKey,
 ) -> std::result::Result<Option<WebhookKey>, DbErr> {
-    let sql = "SELECT webhook_key, tenant_key, webhook_id, spec FROM webhooks
-               WHERE webhook_key > $1 ORDER BY webhook_key LIMIT $2";
+    let sql = format!(
+        "SELECT webhook_key, tenant_key, webhook_id, spec FROM webhooks
+         WHERE webhook_key > $1 ORDER BY webhook_key LIMIT $2 {}",
+        Dialect::from(on.get_database_backend()).locking("webhooks")
+    );
     let mut last = None;
-    for row in query(on, sql, [after.0.into(), PAGE.into()]).await? {
+    for row in query(on, &sql, [after.0.into(), PAGE.into()]).await? {
         let row = Row(&row);
         let key = WebhookKey(row.get("webhook_key")?);
         last = Some(key);
@@ -132,12 +140,15 @@ async fn answers(
     keys: &SecretKeys,
     after: (TenantKey, String, String),
 ) -> std::result::Result<Option<(TenantKey, String, String)>, DbErr> {
-    let sql = "SELECT tenant_key, operation, idempotency_key, request_digest, answer
-               FROM idempotency_keys WHERE (tenant_key, operation, idempotency_key) > ($1, $2, $3)
-               ORDER BY tenant_key, operation, idempotency_key LIMIT $4";
+    let sql = format!(
+        "SELECT tenant_key, operation, idempotency_key, request_digest, answer
+         FROM idempotency_keys WHERE (tenant_key, operation, idempotency_key) > ($1, $2, $3)
+         ORDER BY tenant_key, operation, idempotency_key LIMIT $4 {}",
+        Dialect::from(on.get_database_backend()).locking("idempotency_keys")
+    );
     let values = [after.0.0.into(), after.1.into(), after.2.into(), PAGE.into()];
     let mut last = None;
-    for row in query(on, sql, values).await? {
+    for row in query(on, &sql, values).await? {
         let row = Row(&row);
         let tenant = TenantKey(row.get("tenant_key")?);
         let (operation, key): (String, String) =

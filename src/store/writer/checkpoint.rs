@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::{Mutex, Notify};
 
 use super::transaction::WriterState;
+use crate::store::connect::Log;
 
 /// Log size at which copying begins.
 const SOFT_BYTES: u64 = 8 * 1024 * 1024;
@@ -27,7 +28,8 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the task that copies pages back. It ends with the writer.
-    pub(super) fn start(connection: DatabaseConnection, wal: PathBuf) -> Self {
+    pub(super) fn start(log: Log) -> Self {
+        let Log { checkpointer: connection, file: wal } = log;
         let due = Arc::new(Notify::new());
         tokio::spawn(passive(connection.clone(), wal.clone(), Arc::downgrade(&due)));
         Self { connection, wal, due, commits: std::sync::atomic::AtomicU32::new(0) }

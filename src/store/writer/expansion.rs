@@ -21,7 +21,10 @@ use crate::{
         time::Timestamp,
     },
     store::{
-        bulk::Bulk,
+        bulk::{
+            Bulk,
+            Kind::{Number, Text},
+        },
         failure::{Failure, corrupt},
     },
 };
@@ -31,10 +34,15 @@ pub(in crate::store) const OF_EVENT: usize = 1_000;
 /// Deliveries of all events of one tenant that are published in one transaction.
 pub(super) const OF_TENANT: usize = 4_000;
 
-static INSERT_PARTS: Bulk = Bulk::new(
-    "INSERT INTO expansions (tenant_key, event_key, part, target_count, targets)",
-    "(?, ?, ?, ?, ?)",
-    "",
+static INSERT_PARTS: Bulk = Bulk::insert(
+    "expansions",
+    &[
+        ("tenant_key", Number),
+        ("event_key", Number),
+        ("part", Number),
+        ("target_count", Number),
+        ("targets", Text),
+    ],
 );
 
 /// Which deliveries of an event are made at once, where there is room for so many more, and
@@ -77,7 +85,7 @@ pub(super) async fn defer(
     }
     if !values.is_empty() {
         INSERT_PARTS.run(tx.sql(), values).await?;
-        tx.deferred = true;
+        tx.news.deferred = true;
     }
     Ok(())
 }

@@ -6,6 +6,8 @@
 
 mod arrival;
 mod checkpoint;
+mod doubt;
+mod event_keys;
 mod expansion;
 mod gather;
 mod place;
@@ -14,9 +16,9 @@ mod record;
 mod times;
 mod transaction;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use self::{
@@ -25,16 +27,24 @@ pub use self::{
     record::Settlement,
 };
 use self::{
-    checkpoint::Checkpointer, gather::Waiting, publish::PublishUnit, record::RecordUnit,
-    transaction::WriterState,
+    checkpoint::Checkpointer,
+    event_keys::EventKeys,
+    gather::Waiting,
+    publish::PublishUnit,
+    record::RecordUnit,
+    transaction::{Told, WriterState},
 };
 pub(super) use self::{
+    doubt::Verdict,
+    event_keys::event_keys,
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
     place::Entry,
     publish::{Accepted, accept},
-    transaction::WriteTx,
+    transaction::{Lock, WriteTx},
 };
-use super::{NodeKey, failure::Failure, heads::Heads};
+use super::{
+    NodeKey, connect::Log, dialect::Dialect, failure::Failure, heads::Heads, timed::Timed,
+};
 use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
@@ -44,8 +54,10 @@ const QUEUE_KIB: u32 = 32 * 1024;
 const TENANT_KIB: u32 = 8 * 1024;
 /// Targets of events that count as one of them.
 const TARGETS_PER_KIB: usize = 16;
-/// Leaves nothing of replaced pages in the write-ahead log.
-pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+/// How often a batch is tried that meets other nodes' transactions, or loses its connection.
+const TRIES: usize = 4;
+/// Wait before outcomes in doubt are looked at again.
+const DOUBT_WAIT: Duration = Duration::from_millis(50);
 /// How long a publish waits for room before it is refused.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -65,30 +77,21 @@ enum Unit {
     Record(RecordUnit),
 }
 
-/// What the writer works with.
-pub(super) struct Connections {
-    pub(super) writer: DatabaseConnection,
-    pub(super) checkpointer: DatabaseConnection,
-    /// The write-ahead log's file.
-    pub(super) wal: PathBuf,
-}
-
 impl Writer {
     /// Starts the writer. `accepted` receives what each commit brought, in their order.
     pub(super) fn start(
-        connections: Connections,
+        connection: Timed<DatabaseConnection>,
+        log: Option<Log>,
+        event_keys: EventKeys,
         heads: Heads,
-        next_event_key: i64,
         accepted: mpsc::Sender<Vec<Commit>>,
     ) -> Self {
-        let connection = connections.writer;
         let expansions = Arc::<Notify>::default();
-        let wake = Arc::clone(&expansions);
-        let state = WriterState { connection, heads, next_event_key, accepted, expansions: wake };
+        let told = Told { heads, accepted, expansions: Arc::clone(&expansions) };
+        let state = WriterState { connection, event_keys, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
-        let checkpoints = Checkpointer::start(connections.checkpointer, connections.wal);
-        tokio::spawn(run(Arc::clone(&state), units, checkpoints));
+        tokio::spawn(run(Arc::clone(&state), units, log.map(Checkpointer::start)));
         let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
         Self { queue, room, tenant_rooms: Arc::default(), expansions, state }
     }
@@ -107,8 +110,7 @@ impl Writer {
     /// reader takes too long it stays until the next checkpoint.
     pub(super) async fn empty_log(&self) -> Result<(), Failure> {
         let state = self.state.lock().await;
-        state.connection.execute_unprepared(EMPTY_LOG).await?;
-        Ok(())
+        Ok(empty_log(&state.connection).await?)
     }
 
     /// Publishes events of one tenant, all or none.
@@ -155,7 +157,7 @@ impl Writer {
         settlements: Vec<Settlement>,
     ) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(Unit::Record(RecordUnit { node, settlements, reply })).await?;
+        self.send(Unit::Record(RecordUnit { node, settlements, reply, doubt: None })).await?;
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
     }
 
@@ -164,12 +166,20 @@ impl Writer {
     }
 }
 
+/// Leaves nothing of replaced pages in the write-ahead log of a file.
+pub(super) async fn empty_log(writer: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if Dialect::from(writer.get_database_backend()) == Dialect::Sqlite {
+        writer.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    }
+    Ok(())
+}
+
 /// The loop: it ends when all handles are gone. Errors go to who waits for the
 /// unit; the loop itself survives them all.
 async fn run(
     state: Arc<Mutex<WriterState>>,
     mut units: mpsc::Receiver<Unit>,
-    checkpoints: Checkpointer,
+    checkpoints: Option<Checkpointer>,
 ) {
     let mut waiting = Waiting::default();
     loop {
@@ -180,8 +190,14 @@ async fn run(
         while let Ok(unit) = units.try_recv() {
             waiting.push(unit);
         }
-        write(&state, waiting.next_batch()).await;
-        checkpoints.after_commit(&state).await;
+        let in_doubt = write(&state, waiting.next_batch()).await;
+        if !in_doubt.is_empty() {
+            tokio::time::sleep(DOUBT_WAIT).await;
+            in_doubt.into_iter().for_each(|unit| waiting.push(Unit::Record(unit)));
+        }
+        if let Some(checkpoints) = &checkpoints {
+            checkpoints.after_commit(&state).await;
+        }
     }
 }
 
@@ -191,11 +207,14 @@ struct Batch {
     records: Vec<RecordUnit>,
 }
 
-/// Writes a batch and answers its units. What fails on data is split in halves.
-async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) {
+/// Writes a batch and answers its units. What fails on data is split in halves. Returns
+/// outcomes of which it is not known whether they are recorded; of a publish its caller is
+/// told so.
+async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) -> Vec<RecordUnit> {
     let mut waiting = vec![batch];
+    let mut in_doubt = Vec::new();
     while let Some(batch) = waiting.pop() {
-        match attempt(state, &batch).await {
+        match attempts(state, &batch).await {
             Ok(outcomes) => {
                 // A caller that went away meanwhile misses its answer, no more.
                 for (unit, outcome) in batch.publishes.into_iter().zip(outcomes) {
@@ -219,19 +238,26 @@ async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) {
                 }
                 waiting.push(Batch { publishes: batch.publishes, records: Vec::new() });
             }
-            Err(failure) => {
-                let error = Error::from(failure);
-                batch
-                    .publishes
-                    .into_iter()
-                    .for_each(|unit| drop(unit.reply.send(Err(error.clone()))));
-                batch
-                    .records
-                    .into_iter()
-                    .for_each(|unit| drop(unit.reply.send(Err(error.clone()))));
-            }
+            Err(failure) => in_doubt.extend(batch.fail(failure)),
         }
     }
+    in_doubt
+}
+
+/// Tries again where that may help at once. A commit is never tried again.
+async fn attempts(
+    state: &Arc<Mutex<WriterState>>,
+    batch: &Batch,
+) -> Result<Vec<Published>, Failure> {
+    for _ in 1..TRIES {
+        match attempt(state, batch).await {
+            Err(failure) if failure.is_passing() => {
+                tracing::debug!(?failure, "trying a batch again");
+            }
+            done => return done,
+        }
+    }
+    attempt(state, batch).await
 }
 
 async fn attempt(
@@ -246,6 +272,29 @@ async fn attempt(
 }
 
 impl Batch {
+    /// Answers that it failed, but for the outcomes that may be recorded all the same: these
+    /// are given back.
+    fn fail(self, failure: Failure) -> Vec<RecordUnit> {
+        let verdict = match &failure {
+            Failure::InDoubt(_, verdict) => verdict.clone(),
+            _ => None,
+        };
+        let error = Error::from(failure);
+        for unit in self.publishes {
+            let _ = unit.reply.send(Err(error.clone()));
+        }
+        let mut in_doubt = Vec::new();
+        for mut unit in self.records {
+            unit.doubt = verdict.clone().or(unit.doubt.filter(Verdict::is_open));
+            if unit.doubt.is_some() {
+                in_doubt.push(unit);
+            } else {
+                let _ = unit.reply.send(Err(error.clone()));
+            }
+        }
+        in_doubt
+    }
+
     fn len(&self) -> usize {
         self.publishes.len() + self.records.len()
     }

@@ -18,7 +18,11 @@ use crate::{
         time::{Timestamp, micros},
     },
     store::{
-        bulk::Bulk,
+        bulk::{
+            Bulk,
+            Kind::{Number, OptionalNumber, OptionalText},
+        },
+        dialect::Dialect,
         failure::{Failure, corrupt},
         rows::Row,
     },
@@ -64,6 +68,12 @@ struct Place {
 }
 
 impl Place {
+    /// The place before what is open, of which the journal's row knows already.
+    fn before(open: &Open, head: &Row<'_>) -> Result<Self, Failure> {
+        let position = Position(head.get::<i64>("head")? - open.len());
+        Ok(Self { position, time: head.time("previous_time")? })
+    }
+
     /// Takes the next position. Times never go back within a journal, whatever the clock
     /// does.
     fn next(&mut self, time: Timestamp) -> (Position, Timestamp) {
@@ -73,40 +83,78 @@ impl Place {
     }
 }
 
-static INSERT_CHANGES: Bulk = Bulk::new(
-    "INSERT INTO journal (tenant_key, position, event_key, webhook_key, kind, change_time, status,
-     attempt_count, due_time, start_time, end_time, sla_breach_time, outcome, http_status,
-     time_taken, error_text)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "",
+static INSERT_CHANGES: Bulk = Bulk::insert(
+    "journal",
+    &[
+        ("tenant_key", Number),
+        ("position", Number),
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("kind", Number),
+        ("change_time", Number),
+        ("status", Number),
+        ("attempt_count", Number),
+        ("due_time", OptionalNumber),
+        ("start_time", OptionalNumber),
+        ("end_time", OptionalNumber),
+        ("sla_breach_time", OptionalNumber),
+        ("outcome", OptionalNumber),
+        ("http_status", OptionalNumber),
+        ("time_taken", OptionalNumber),
+        ("error_text", OptionalText),
+    ],
 );
 
 // As in `ChangeKind::Accepted` and `DeliveryState::ACCEPTED`: half of all entries, and
 // nothing but keys and a time in them differs.
-static INSERT_ACCEPTED: Bulk = Bulk::new(
-    "INSERT INTO journal (tenant_key, position, event_key, webhook_key, change_time, kind, status,
-     attempt_count)",
-    "(?, ?, ?, ?, ?, 1, 1, 0)",
-    "",
-);
+static INSERT_ACCEPTED: Bulk = Bulk::insert(
+    "journal",
+    &[
+        ("tenant_key", Number),
+        ("position", Number),
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("change_time", Number),
+    ],
+)
+.with("kind, status, attempt_count", "1, 1, 0");
 
 // As in `DeliveryState::ACCEPTED`.
-static INSERT_DELIVERIES: Bulk = Bulk::new(
-    "INSERT INTO deliveries (event_key, webhook_key, tenant_key, ingest_time, position, status,
-     attempt_count, sla_due_time, order_key)",
-    "(?, ?, ?, ?, ?, 1, 0, ?, ?)",
-    "",
-);
+static INSERT_DELIVERIES: Bulk = Bulk::insert(
+    "deliveries",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("tenant_key", Number),
+        ("ingest_time", Number),
+        ("position", Number),
+        ("sla_due_time", OptionalNumber),
+        ("order_key", OptionalNumber),
+    ],
+)
+.with("status, attempt_count", "1, 0");
 
-/// Writes all that is open. Returns what the engine is to hear of it.
+/// What was placed.
+pub(super) struct Placed {
+    /// What the engine is to hear of it.
+    pub(super) commits: Vec<Commit>,
+    /// The server's name of the transaction, where there is a server.
+    pub(super) transaction: Option<String>,
+}
+
+/// Writes all that is open.
 pub(super) async fn place(
     tx: &WriteTx,
     open: BTreeMap<TenantKey, Open>,
-) -> Result<Vec<Commit>, Failure> {
+) -> Result<Placed, Failure> {
+    let (mut places, transaction) = match tx.dialect() {
+        Dialect::Sqlite => (raise_each(tx, &open).await?, None),
+        Dialect::Postgres => raise_all(tx, &open).await?,
+    };
     let mut commits = Vec::with_capacity(open.len());
     let (mut accepted, mut changes, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
     for (tenant, open) in open {
-        let mut place = raise(tx, tenant, &open).await?;
+        let place = places.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no journal"))?;
         let first = Position(place.position.0 + 1);
         let mut arrivals = Vec::with_capacity(open.accepted.len());
         for mut new in open.accepted {
@@ -125,19 +173,59 @@ pub(super) async fn place(
     INSERT_ACCEPTED.run(tx.sql(), accepted).await?;
     INSERT_DELIVERIES.run(tx.sql(), deliveries).await?;
     INSERT_CHANGES.run(tx.sql(), changes).await?;
-    Ok(commits)
+    Ok(Placed { commits, transaction })
 }
 
-/// Makes room for what is open, after the newest entry of the tenant's journal.
-async fn raise(tx: &WriteTx, tenant: TenantKey, open: &Open) -> Result<Place, Failure> {
+/// Makes room for what is open after the newest entries of the journals, one after the
+/// other.
+async fn raise_each(
+    tx: &WriteTx,
+    open: &BTreeMap<TenantKey, Open>,
+) -> Result<BTreeMap<TenantKey, Place>, Failure> {
     let sql = "UPDATE journal_heads SET head = head + $1, previous_time = head_time,
-                 head_time = CASE WHEN head_time < $2 THEN $2 ELSE head_time END
+                 head_time = MAX(head_time, $2)
                WHERE tenant_key = $3 RETURNING head, previous_time";
-    let values = [open.len().into(), open.newest().micros().into(), tenant.0.into()];
-    let rows = tx.query(sql, values).await?;
-    let row = rows.first().map(Row).ok_or_else(|| corrupt("tenant: it has no journal"))?;
-    let head: i64 = row.get("head")?;
-    Ok(Place { position: Position(head - open.len()), time: row.time("previous_time")? })
+    let mut places = BTreeMap::new();
+    for (tenant, open) in open {
+        let values = [open.len().into(), open.newest().micros().into(), tenant.0.into()];
+        let rows = tx.query(sql, values).await?;
+        let row = rows.first().map(Row).ok_or_else(|| corrupt("tenant: it has no journal"))?;
+        places.insert(*tenant, Place::before(open, &row)?);
+    }
+    Ok(places)
+}
+
+/// The same at once. The journals are locked in the order of their keys, so that no two
+/// transactions wait for each other. From here on until the commit nothing waits.
+async fn raise_all(
+    tx: &WriteTx,
+    open: &BTreeMap<TenantKey, Open>,
+) -> Result<(BTreeMap<TenantKey, Place>, Option<String>), Failure> {
+    let sql = "WITH new AS (
+                 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
+                   AS new(tenant_key, entries, newest)),
+               locked AS (
+                 SELECT h.tenant_key FROM journal_heads h JOIN new USING (tenant_key)
+                 ORDER BY h.tenant_key FOR UPDATE OF h)
+               UPDATE journal_heads h SET head = h.head + new.entries,
+                 previous_time = h.head_time, head_time = GREATEST(h.head_time, new.newest)
+               FROM new JOIN locked USING (tenant_key) WHERE h.tenant_key = new.tenant_key
+               RETURNING h.tenant_key, h.head, h.previous_time,
+                 pg_current_xact_id()::text AS transaction";
+    let list = |numbers: Vec<i64>| tx.dialect().list(numbers);
+    let values = [
+        list(open.keys().map(|tenant| tenant.0).collect()),
+        list(open.values().map(Open::len).collect()),
+        list(open.values().map(|open| open.newest().micros()).collect()),
+    ];
+    let (mut places, mut transaction) = (BTreeMap::new(), None);
+    for row in tx.query(sql, values).await?.iter().map(Row) {
+        let tenant = TenantKey(row.get("tenant_key")?);
+        let Some(open) = open.get(&tenant) else { continue };
+        places.insert(tenant, Place::before(open, &row)?);
+        transaction = Some(row.get("transaction")?);
+    }
+    Ok((places, transaction))
 }
 
 fn push_accepted(to: &mut Vec<Value>, tenant: TenantKey, time: Timestamp, new: &NewDelivery) {

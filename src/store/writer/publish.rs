@@ -1,7 +1,11 @@
 //! Publishing: events, one delivery per matching webhook, and their journal
 //! entries, in one transaction; of very many, the first ones (see `expansion`).
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use sea_orm::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -20,7 +24,14 @@ use crate::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{bulk::Bulk, failure::Failure},
+    store::{
+        bulk::{
+            Bulk,
+            Kind::{Number, OptionalNumber, OptionalText, Text, Uuid},
+        },
+        dialect::Dialect,
+        failure::Failure,
+    },
 };
 
 /// An event to be stored, with the webhooks that want it.
@@ -71,18 +82,37 @@ impl PublishUnit {
     }
 }
 
-static INSERT_EVENTS: Bulk = Bulk::new(
-    "INSERT INTO events (event_key, tenant_key, event_id, event_name, ref_id, request_id,
-     ingest_time, occur_time, ordering_key, attributes, enrichments, payload)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "ON CONFLICT (tenant_key, event_id) DO NOTHING",
-);
+static INSERT_EVENTS: Bulk = Bulk::insert(
+    "events",
+    &[
+        ("event_key", Number),
+        ("tenant_key", Number),
+        ("event_id", Uuid),
+        ("event_name", Text),
+        ("ref_id", Text),
+        ("request_id", Text),
+        ("ingest_time", Number),
+        ("occur_time", OptionalNumber),
+        ("ordering_key", OptionalText),
+        ("attributes", OptionalText),
+        ("enrichments", OptionalText),
+        ("payload", Text),
+    ],
+)
+.on_conflict("ON CONFLICT (tenant_key, event_id) DO NOTHING");
 
 /// Writes all units; says for each what became of it.
 pub(super) async fn apply(
     tx: &mut WriteTx,
     units: &[PublishUnit],
 ) -> Result<Vec<Published>, Failure> {
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tenants: BTreeSet<TenantKey> = units.iter().map(|unit| unit.tenant_key).collect();
+    // Read in a statement after that of the lock: what was acknowledged before is seen.
+    tx.share(tenants.iter().copied()).await?;
+    tx.read_tenants(tenants).await?;
     let mut fresh = Vec::with_capacity(units.len());
     for unit in units {
         fresh.push(tx.tenant(unit.tenant_key).await?.config_version == unit.config_version);
@@ -106,30 +136,37 @@ pub(super) async fn insert(
     tx: &mut WriteTx,
     events: &[(TenantKey, &NewEvent)],
 ) -> Result<Vec<bool>, Failure> {
-    let count = events.len();
-    let first_key = tx.state.next_event_key;
-    tx.state.next_event_key += count as i64;
-    let mut values = Vec::with_capacity(count * 12);
-    for (key, (tenant, new)) in (first_key..).zip(events) {
-        push_event(&mut values, key, *tenant, &new.event);
-    }
-    let inserted = INSERT_EVENTS.run(tx.sql(), values).await?;
+    let keys = tx.event_keys(events.len()).await?;
+    let inserted = INSERT_EVENTS.run(tx.sql(), rows(tx.dialect(), &keys, events)).await?;
     // An event whose id was there before is skipped by the database. That is rare,
     // so which ones is asked only when the numbers differ.
-    let stored = if inserted == count as u64 {
-        None
-    } else {
-        Some(stored_keys(tx, first_key, count).await?)
-    };
-    let is_new = |key: i64| stored.as_ref().is_none_or(|keys| keys.contains(&key));
-    let new = (first_key..).zip(events.iter().copied()).filter(|(key, _)| is_new(*key));
+    let stored =
+        if inserted == keys.len() as u64 { None } else { Some(stored_keys(tx, &keys).await?) };
+    let is_new = |key: &i64| stored.as_ref().is_none_or(|keys| keys.contains(key));
+    let new = keys.iter().copied().zip(events.iter().copied()).filter(|(key, _)| is_new(key));
     accept_deliveries(tx, new.collect()).await?;
-    Ok((first_key..).take(count).map(is_new).collect())
+    Ok(keys.iter().map(is_new).collect())
 }
 
-async fn stored_keys(tx: &WriteTx, first: i64, count: usize) -> Result<HashSet<i64>, Failure> {
-    let sql = "SELECT event_key FROM events WHERE event_key >= $1 AND event_key < $2";
-    let rows = tx.query(sql, [first.into(), (first + count as i64).into()]).await?;
+/// The rows of events. Where several nodes write, in the order of their ids: so no two of
+/// them wait for each other on the same ones.
+fn rows(dialect: Dialect, keys: &[i64], events: &[(TenantKey, &NewEvent)]) -> Vec<Value> {
+    let mut order: Vec<_> = keys.iter().zip(events).collect();
+    if dialect == Dialect::Postgres {
+        // Stable: of the same id the first one is written.
+        order.sort_by_key(|(_, (tenant, new))| (*tenant, new.event.event_id.0));
+    }
+    let mut values = Vec::with_capacity(events.len() * 12);
+    for (key, (tenant, new)) in order {
+        push_event(&mut values, *key, *tenant, &new.event);
+    }
+    values
+}
+
+async fn stored_keys(tx: &WriteTx, keys: &[i64]) -> Result<HashSet<i64>, Failure> {
+    let sql =
+        format!("SELECT event_key FROM events WHERE {}", tx.dialect().is_in("event_key", "$1"));
+    let rows = tx.query(&sql, [tx.dialect().list(keys.iter().copied())]).await?;
     Ok(rows.iter().map(|row| row.try_get("", "event_key")).collect::<Result<_, _>>()?)
 }
 

@@ -4,7 +4,7 @@
 use sea_orm::Value;
 use tokio::sync::oneshot;
 
-use super::{place::Entry, times, transaction::WriteTx};
+use super::{doubt::Verdict, place::Entry, times, transaction::WriteTx};
 use crate::{
     domain::{
         alert::Alert,
@@ -13,7 +13,15 @@ use crate::{
         id::{EventKey, TenantKey, WebhookKey},
         time::{Timestamp, micros},
     },
-    store::{NodeKey, bulk::Bulk, failure::Failure, notices},
+    store::{
+        NodeKey,
+        bulk::{
+            Bulk,
+            Kind::{Number, OptionalNumber, OptionalText, Text},
+        },
+        failure::Failure,
+        notices,
+    },
 };
 
 /// What became of a delivery: after an attempt, or without one where it was given up.
@@ -49,35 +57,76 @@ pub(in crate::store) struct RecordUnit {
     pub(super) node: NodeKey,
     pub(super) settlements: Vec<Settlement>,
     pub(super) reply: oneshot::Sender<Result<(), Error>>,
+    /// Where it was written, but it is not known whether that was committed.
+    pub(super) doubt: Option<Verdict>,
 }
 
-static UPDATE_DELIVERIES: Bulk = Bulk::new(
+static UPDATE_DELIVERIES: Bulk = Bulk::update(
     "UPDATE deliveries SET
-        status = new.column4, attempt_count = new.column5, due_time = new.column6,
-        sla_breach_time = new.column7, start_time = new.column8, end_time = new.column9,
-        attempt_start_time = new.column10, outcome = new.column11, http_status = new.column12,
-        time_taken = new.column13, error_text = new.column14, body_excerpt = new.column15,
-        webhook_version = new.column16, divert_reason = new.column17
-     FROM (",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    ") AS new
-     WHERE deliveries.event_key = new.column1 AND deliveries.webhook_key = new.column2
-       AND deliveries.attempt_count = new.column3",
+        status = new.status, attempt_count = new.attempt_count, due_time = new.due_time,
+        sla_breach_time = new.sla_breach_time, start_time = new.start_time,
+        end_time = new.end_time, attempt_start_time = new.attempt_start_time,
+        outcome = new.outcome, http_status = new.http_status, time_taken = new.time_taken,
+        error_text = new.error_text, body_excerpt = new.body_excerpt,
+        webhook_version = new.webhook_version, divert_reason = new.divert_reason
+     FROM new
+     WHERE deliveries.event_key = new.event_key AND deliveries.webhook_key = new.webhook_key
+       AND deliveries.attempt_count = new.attempts_before",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("attempts_before", Number),
+        ("status", Number),
+        ("attempt_count", Number),
+        ("due_time", OptionalNumber),
+        ("sla_breach_time", OptionalNumber),
+        ("start_time", OptionalNumber),
+        ("end_time", OptionalNumber),
+        ("attempt_start_time", OptionalNumber),
+        ("outcome", OptionalNumber),
+        ("http_status", OptionalNumber),
+        ("time_taken", OptionalNumber),
+        ("error_text", OptionalText),
+        ("body_excerpt", OptionalText),
+        ("webhook_version", OptionalNumber),
+        ("divert_reason", OptionalNumber),
+    ],
 );
 
-static INSERT_ATTEMPTS: Bulk = Bulk::new(
-    "INSERT INTO attempts (event_key, webhook_key, attempt_number, start_time, end_time, outcome,
-     http_status, time_taken, error_text, body_excerpt, webhook_version)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING",
-);
+static INSERT_ATTEMPTS: Bulk = Bulk::insert(
+    "attempts",
+    &[
+        ("event_key", Number),
+        ("webhook_key", Number),
+        ("attempt_number", Number),
+        ("start_time", Number),
+        ("end_time", Number),
+        ("outcome", Number),
+        ("http_status", Number),
+        ("time_taken", Number),
+        ("error_text", Text),
+        ("body_excerpt", Text),
+        ("webhook_version", Number),
+    ],
+)
+.on_conflict("ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING");
+
+/// Under whose leases the attempts were made: one, unless this process has just lost its
+/// lease and got another.
+fn nodes(units: &[RecordUnit]) -> Vec<NodeKey> {
+    let mut nodes: Vec<_> = units.iter().map(|unit| unit.node).collect();
+    nodes.dedup();
+    nodes
+}
 
 /// Writes all settlements of all units.
 pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), Failure> {
-    if let Some(unit) = units.first() {
-        tx.fence(unit.node).await?;
+    for node in nodes(units) {
+        tx.fence(node).await?;
     }
-    let mut all: Vec<&Settlement> = units.iter().flat_map(|unit| &unit.settlements).collect();
+    // What turned out to be committed is not written again.
+    let units = units.iter().filter(|unit| !unit.doubt.as_ref().is_some_and(Verdict::committed));
+    let mut all: Vec<&Settlement> = units.flat_map(|unit| &unit.settlements).collect();
     let values = all.iter().flat_map(|settlement| update_values(settlement)).collect();
     let updated = UPDATE_DELIVERIES.run(tx.sql(), values).await?;
     if updated != all.len() as u64 {

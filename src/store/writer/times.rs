@@ -10,12 +10,24 @@ use crate::{
         delivery_times::{class, window_start},
         time::micros,
     },
-    store::{bulk::Bulk, failure::Failure},
+    store::{
+        bulk::{Bulk, Kind::Number},
+        failure::Failure,
+    },
 };
 
-static ADD_TIMES: Bulk = Bulk::new(
-    "INSERT INTO delivery_times (webhook_key, window_start, class, deliveries, micros)",
-    "(?, ?, ?, ?, ?)",
+// In the order of the keys: whoever else adds to them waits, and nobody for each other.
+static ADD_TIMES: Bulk = Bulk::insert(
+    "delivery_times",
+    &[
+        ("webhook_key", Number),
+        ("window_start", Number),
+        ("class", Number),
+        ("deliveries", Number),
+        ("micros", Number),
+    ],
+)
+.on_conflict(
     "ON CONFLICT (webhook_key, window_start, class) DO UPDATE SET
      deliveries = delivery_times.deliveries + excluded.deliveries,
      micros = delivery_times.micros + excluded.micros",

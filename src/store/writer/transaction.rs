@@ -1,4 +1,5 @@
-//! A write transaction: it holds the writer until it ends.
+//! A write transaction: it holds this node's writer until it ends. Other nodes may write at
+//! the same time: what a transaction reads to decide on, it locks.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -13,6 +14,8 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
 
 use super::{
     arrival::{Arrival, Commit, NewDelivery},
+    doubt::Doubt,
+    event_keys::EventKeys,
     place::{self, Open},
     publish::{self, NewEvent},
 };
@@ -22,33 +25,51 @@ use crate::{
         order::OrderKey,
     },
     store::{
-        failure::{Failure, corrupt},
+        dialect::Dialect,
+        failure::{Failure, corrupt, is_passing},
         heads::Heads,
+        rows::Row,
+        timed::{Timed, within},
     },
 };
 
 /// What only the holder of the writer may touch.
 pub(super) struct WriterState {
-    pub(super) connection: DatabaseConnection,
+    pub(super) connection: Timed<DatabaseConnection>,
+    pub(super) event_keys: EventKeys,
+    /// The last commit, where it is not known whether it was done.
+    pub(super) doubt: Option<Doubt>,
+    pub(super) told: Told,
+}
+
+/// Who is told of commits.
+pub(super) struct Told {
     pub(super) heads: Heads,
-    pub(super) next_event_key: i64,
     /// What each commit brought.
     pub(super) accepted: mpsc::Sender<Vec<Commit>>,
     /// Wakes who makes deliveries that were left for later.
     pub(super) expansions: Arc<Notify>,
 }
 
-/// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
-pub(in crate::store) struct WriteTx {
-    tx: DatabaseTransaction,
-    pub(super) state: OwnedMutexGuard<WriterState>,
-    tenants: BTreeMap<TenantKey, TenantRow>,
-    /// What is still to get its place in the journal.
-    open: BTreeMap<TenantKey, Open>,
+/// What a commit tells of.
+#[derive(Default)]
+pub(super) struct News {
     /// What was appended to the journals.
     commits: BTreeMap<TenantKey, Commit>,
     /// Whether deliveries were left for later.
     pub(super) deferred: bool,
+}
+
+/// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
+pub(in crate::store) struct WriteTx {
+    tx: Timed<DatabaseTransaction>,
+    pub(super) state: OwnedMutexGuard<WriterState>,
+    tenants: BTreeMap<TenantKey, TenantRow>,
+    /// What is still to get its place in the journal.
+    open: BTreeMap<TenantKey, Open>,
+    pub(super) news: News,
+    /// Names this transaction on the server, where its outcome may come into doubt.
+    name: Option<String>,
 }
 
 /// A tenant's row as far as the hot path needs it.
@@ -59,28 +80,50 @@ pub(super) struct TenantRow {
     pub(super) expanding: bool,
 }
 
+/// What may be locked by its number, apart from rows. It ends with the transaction.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Lock {
+    /// A tenant's configuration: who publishes shares it, who changes it has it alone.
+    Config = 1,
+    /// The number of jobs that a tenant runs.
+    Jobs = 2,
+    /// The number of keys of a realm.
+    ApiKeys = 3,
+}
+
 impl WriteTx {
-    /// Waits for the writer and begins.
+    /// Waits for the writer and begins. First it becomes clear what was in doubt.
     pub(super) async fn begin(state: Arc<Mutex<WriterState>>) -> Result<Self, Failure> {
-        let state = state.lock_owned().await;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+        let mut state = state.lock_owned().await;
+        if let Some(doubt) = &state.doubt {
+            let done = doubt.is_committed(&state.connection).await?;
+            if let Some(doubt) = state.doubt.take().filter(|_| done) {
+                state.told.tell(doubt.news).await;
+            }
+        }
+        let tx = match begin(&state.connection).await {
+            // The server was restarted meanwhile.
+            Err(error) if is_passing(&error) => begin(&state.connection).await?,
+            begun => begun?,
         };
-        let tx = state.connection.begin_with_options(options).await?;
         Ok(Self {
             tx,
             state,
             tenants: BTreeMap::new(),
             open: BTreeMap::new(),
-            commits: BTreeMap::new(),
-            deferred: false,
+            news: News::default(),
+            name: None,
         })
     }
 
     /// The transaction itself, for statements of any kind.
-    pub(in crate::store) fn sql(&self) -> &DatabaseTransaction {
+    pub(in crate::store) fn sql(&self) -> &Timed<DatabaseTransaction> {
         &self.tx
+    }
+
+    /// Which database it writes to.
+    pub(in crate::store) fn dialect(&self) -> Dialect {
+        self.tx.get_database_backend().into()
     }
 
     /// Tells the engine once it is committed that a delivery was put back into its lane, at
@@ -92,7 +135,7 @@ impl WriteTx {
         position: Position,
         order: Option<OrderKey>,
     ) {
-        if let Some(commit) = self.commits.get_mut(&tenant) {
+        if let Some(commit) = self.news.commits.get_mut(&tenant) {
             commit.arrivals.push(Arrival::Stored { webhook_key, position, order });
         }
     }
@@ -123,21 +166,69 @@ impl WriteTx {
         self.tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
     }
 
-    /// Reads a tenant's row, once per transaction.
+    /// Keeps the configuration of these tenants, in the order of their keys, from being changed
+    /// until the end. What is read of it afterwards stays so.
+    pub(in crate::store) async fn share(
+        &self,
+        tenants: impl IntoIterator<Item = TenantKey>,
+    ) -> Result<(), DbErr> {
+        if self.dialect() == Dialect::Postgres {
+            let sql = "SELECT pg_advisory_xact_lock_shared($1, (key & 2147483647)::integer)
+                       FROM unnest($2::bigint[]) AS key";
+            let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
+            self.execute(sql, [(Lock::Config as i32).into(), tenants]).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no publish of the tenant is under way, and lets none begin before the end:
+    /// its configuration is changed. To be done first.
+    pub(in crate::store) async fn change(&self, tenant: TenantKey) -> Result<(), DbErr> {
+        self.alone(Lock::Config, tenant.0).await
+    }
+
+    /// Keeps other transactions from what has this number until the end. Numbers far apart
+    /// may be taken for the same one, which makes no difference but for the wait.
+    pub(in crate::store) async fn alone(&self, what: Lock, number: i64) -> Result<(), DbErr> {
+        if self.dialect() == Dialect::Postgres {
+            let sql = "SELECT pg_advisory_xact_lock($1, ($2 & 2147483647)::integer)";
+            self.execute(sql, [(what as i32).into(), number.into()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of tenants in one statement.
+    pub(super) async fn read_tenants(
+        &mut self,
+        tenants: impl IntoIterator<Item = TenantKey>,
+    ) -> Result<(), Failure> {
+        let sql = format!(
+            "SELECT tenant_key, config_version, EXISTS (
+               SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key) AS expanding
+             FROM tenants t WHERE {}",
+            self.dialect().is_in("t.tenant_key", "$1")
+        );
+        let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
+        for row in self.query(&sql, [tenants]).await?.iter().map(Row) {
+            let (config_version, expanding) = (row.get("config_version")?, row.get("expanding")?);
+            let row_of = TenantKey(row.get("tenant_key")?);
+            self.tenants.insert(row_of, TenantRow { config_version, expanding });
+        }
+        Ok(())
+    }
+
+    /// A tenant's row, read once per transaction.
     pub(super) async fn tenant(&mut self, tenant: TenantKey) -> Result<&mut TenantRow, Failure> {
         if !self.tenants.contains_key(&tenant) {
-            let sql = "SELECT config_version, EXISTS (
-                         SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key) AS expanding
-                       FROM tenants t WHERE t.tenant_key = $1";
-            let rows = self.query(sql, [tenant.0.into()]).await?;
-            let row = rows.first().ok_or_else(|| corrupt("tenant: it has no row"))?;
-            let row = TenantRow {
-                config_version: row.try_get("", "config_version")?,
-                expanding: row.try_get("", "expanding")?,
-            };
-            self.tenants.insert(tenant, row);
+            self.read_tenants([tenant]).await?;
         }
-        Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant"))?)
+        Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no row"))?)
+    }
+
+    /// Keys for so many events, rising: each is greater than those of all events that were
+    /// committed before.
+    pub(super) async fn event_keys(&mut self, count: usize) -> Result<Vec<i64>, Failure> {
+        self.state.event_keys.take(&self.tx, count).await
     }
 
     /// Adds changes of deliveries to a tenant's journal. They get their positions at the
@@ -169,15 +260,19 @@ impl WriteTx {
     ) -> Result<Position, Failure> {
         self.note(tenant, entries.iter().cloned());
         self.place().await?;
-        let head = self.commits.get(&tenant).map(|commit| commit.last).unwrap_or_default();
+        let head = self.news.commits.get(&tenant).map(|commit| commit.last).unwrap_or_default();
         Ok(Position(head.0 + 1 - entries.len() as i64))
     }
 
     async fn place(&mut self) -> Result<(), Failure> {
         let mut open = std::mem::take(&mut self.open);
         open.retain(|_, open| !open.is_empty());
-        for commit in place::place(self, open).await? {
-            match self.commits.entry(commit.tenant) {
+        if open.is_empty() {
+            return Ok(());
+        }
+        let placed = place::place(self, open).await?;
+        for commit in placed.commits {
+            match self.news.commits.entry(commit.tenant) {
                 Entry::Vacant(none) => drop(none.insert(commit)),
                 // The head is this transaction's until it ends, so it goes right on.
                 Entry::Occupied(mut before) => {
@@ -187,6 +282,7 @@ impl WriteTx {
                 }
             }
         }
+        self.name = placed.transaction;
         Ok(())
     }
 
@@ -202,22 +298,52 @@ impl WriteTx {
 
     /// Ends the transaction. Once this returns `Ok`, everything is synced to disk,
     /// who waits for the journal is woken, and the engine has the new deliveries.
+    ///
+    /// Where the connection is lost in the commit, it may have been done or not. The next
+    /// transaction finds out, before anything else; whoever waits for the journal and the
+    /// engine hear of it then.
     pub(in crate::store) async fn commit(mut self) -> Result<(), Failure> {
         self.place().await?;
         fail::fail_point!("before-commit", |_| std::process::abort());
-        self.tx.commit().await?;
+        let Self { tx, mut state, news, name, .. } = self;
+        if let Err(error) = within(tx.limit, tx.connection.commit()).await {
+            // A hint does no harm where it is wrong.
+            if news.deferred {
+                state.told.expansions.notify_one();
+            }
+            let doubt = name.and_then(|name| Doubt::after(&error, name, news));
+            let verdict = doubt.as_ref().map(|doubt| doubt.verdict.clone());
+            state.doubt = doubt;
+            return Err(Failure::commit(error, verdict));
+        }
         fail::fail_point!("after-commit", |_| std::process::abort());
-        for commit in self.commits.values() {
-            self.state.heads.raise(commit.tenant, commit.last);
-        }
-        if self.deferred {
-            self.state.expansions.notify_one();
-        }
-        if !self.commits.is_empty() {
-            // Still holding the writer: the engine sees commits in their order. A
-            // closed channel means that the engine has stopped; recovery reads the rest.
-            let _ = self.state.accepted.send(self.commits.into_values().collect()).await;
-        }
+        // Still holding the writer: the engine sees commits in their order.
+        state.told.tell(news).await;
         Ok(())
     }
+}
+
+impl Told {
+    async fn tell(&self, news: News) {
+        for commit in news.commits.values() {
+            self.heads.raise(commit.tenant, commit.last);
+        }
+        if news.deferred {
+            self.expansions.notify_one();
+        }
+        if !news.commits.is_empty() {
+            // A closed channel means that the engine has stopped; recovery reads the rest.
+            let _ = self.accepted.send(news.commits.into_values().collect()).await;
+        }
+    }
+}
+
+async fn begin(on: &Timed<DatabaseConnection>) -> Result<Timed<DatabaseTransaction>, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let limit = on.limit;
+    let connection = within(limit, on.connection.begin_with_options(options)).await?;
+    Ok(Timed { connection, limit })
 }

@@ -1,0 +1,83 @@
+//! Opening the database: what writes, one transaction at a time, and what reads beside it.
+
+mod postgres;
+mod sqlite;
+
+use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm_migration::MigratorTrait;
+
+use super::{
+    database_url::{DatabaseUrl, Place},
+    migration::Migrator,
+    secrets::{self, SecretKeys},
+};
+pub(super) use sqlite::{Lock, Log};
+
+/// Takes the lock that keeps a second process from serving the same file; nodes share a
+/// server.
+pub(super) fn lock(url: &DatabaseUrl) -> Result<Option<Lock>, String> {
+    match &url.place {
+        Place::File(path) => sqlite::lock(path).map(Some),
+        Place::Server(_) => Ok(None),
+    }
+}
+
+/// Opens what writes, making the file where there is none.
+pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    match &url.place {
+        Place::File(path) => sqlite::writer(path).await,
+        Place::Server(options) => postgres::writer(options, url.usage).await,
+    }
+}
+
+/// Opens the connections that read.
+pub(super) async fn readers(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    match &url.place {
+        Place::File(path) => sqlite::readers(path).await,
+        Place::Server(options) => postgres::readers(options, url.usage).await,
+    }
+}
+
+/// Opens what keeps the write-ahead log of a file bounded; a server does that by itself.
+pub(super) async fn log(url: &DatabaseUrl) -> Result<Option<Log>, DbErr> {
+    match &url.place {
+        Place::File(path) => sqlite::log(path).await.map(Some),
+        Place::Server(_) => Ok(None),
+    }
+}
+
+/// Brings the schema up to date where `migrate` is set, and checks that the keys open what the
+/// database holds. Nodes that start at once do so one after the other.
+pub(super) async fn prepare(
+    url: &DatabaseUrl,
+    writer: &DatabaseConnection,
+    keys: &SecretKeys,
+    migrate: bool,
+) -> Result<(), String> {
+    let failed = |error: DbErr| format!("cannot lock {url}: {error}");
+    match &url.place {
+        Place::File(_) => prepare_on(url, writer, keys, migrate).await,
+        Place::Server(options) => {
+            let alone = postgres::alone(options).await.map_err(failed)?;
+            prepare_on(url, &alone, keys, migrate).await?;
+            // The lock goes with its connection.
+            alone.close().await.map_err(failed)
+        }
+    }
+}
+
+async fn prepare_on(
+    url: &DatabaseUrl,
+    connection: &DatabaseConnection,
+    keys: &SecretKeys,
+    migrate: bool,
+) -> Result<(), String> {
+    if migrate {
+        let migrated = Migrator::up(connection, None).await;
+        migrated.map_err(|error| format!("cannot migrate {url}: {error}"))?;
+    }
+    let admitted = secrets::admit(connection, keys).await;
+    admitted
+        .map_err(|error| format!("cannot read the keys of {url}: {error}"))?
+        .map_err(|why| format!("cannot open {url}: {why}"))
+}

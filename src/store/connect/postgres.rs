@@ -1,0 +1,102 @@
+//! Connections to a PostgreSQL server.
+
+use std::{io::ErrorKind, time::Duration};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr,
+    sqlx::{
+        ConnectOptions, Connection, Error,
+        postgres::{PgConnectOptions, PgPoolOptions},
+    },
+};
+
+use crate::store::database_url::Usage;
+
+/// Connections that write, in turn: while one is given back after a transaction, which
+/// takes a moment, the next transaction begins on the other.
+const WRITERS: u32 = 2;
+/// Prepared statements kept per connection.
+const STATEMENTS: usize = 256;
+/// A connection that was idle for so long is tried before it is used: the server may have
+/// been restarted meanwhile.
+const TRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a connection may take to be given back.
+const RELEASE: Duration = Duration::from_secs(2);
+/// How long a call waits for a connection at most.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Has the schema alone until its connection is closed.
+const LOCK_SCHEMA: &str = "SELECT pg_advisory_lock(hashtext('tidings schema'))";
+
+pub(super) async fn writer(
+    options: &PgConnectOptions,
+    usage: Usage,
+) -> Result<DatabaseConnection, DbErr> {
+    // A commit that was acknowledged is on disk, whatever is the server's default.
+    let options = options.clone().options([("synchronous_commit", "on")]);
+    pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout)).await
+}
+
+pub(super) async fn readers(
+    options: &PgConnectOptions,
+    usage: Usage,
+) -> Result<DatabaseConnection, DbErr> {
+    let options = options.clone().options([("default_transaction_read_only", "on")]);
+    let count = usage.connections.saturating_sub(WRITERS).max(1);
+    pool(count, usage.timeout).connect(limited(options, usage.timeout)).await
+}
+
+/// One connection that has the schema alone, however long others have it before. Its
+/// statements have no limit: a change of the schema takes what it takes.
+pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let connection = pool(1, ACQUIRE).connect(options.clone()).await?;
+    connection.execute_unprepared(LOCK_SCHEMA).await?;
+    Ok(connection)
+}
+
+/// With the server's limits on what a connection does.
+fn limited(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
+    let timeout = timeout.as_millis().to_string();
+    options.options([
+        ("statement_timeout", &timeout),
+        // Who loses its node in the middle of a transaction holds nobody up for long.
+        ("idle_in_transaction_session_timeout", &timeout),
+    ])
+}
+
+struct Pool(PgPoolOptions);
+
+fn pool(connections: u32, timeout: Duration) -> Pool {
+    let options = PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(timeout.min(ACQUIRE))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // The driver waits for a connection that is given back, which may be for ever.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let gone = |_| Error::Io(ErrorKind::TimedOut.into());
+                tokio::time::timeout(RELEASE, connection.ping()).await.map_err(gone)??;
+                Ok(true)
+            })
+        })
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for >= TRY_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
+    Pool(options)
+}
+
+impl Pool {
+    /// Through the driver itself: what sea-orm makes of a URL it shows in its traces.
+    async fn connect(self, options: PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
+        let options = options.statement_cache_capacity(STATEMENTS).disable_statement_logging();
+        let pool = self.0.connect_with(options).await;
+        Ok(pool.map_err(|e| DbErr::Conn(RuntimeErr::SqlxError(e.into())))?.into())
+    }
+}

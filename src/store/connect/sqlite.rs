@@ -1,0 +1,110 @@
+//! Connections to an SQLite file: one process, one writer, some readers.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbErr,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+/// Readers beside the writer. Their transactions last one page.
+const READERS: u32 = 4;
+/// How long SQLite waits for a lock: only a checkpoint or a foreign process
+/// (`tidings keys`, a backup) ever holds one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements kept per connection: bulk statements come in a few sizes.
+const STATEMENTS: usize = 256;
+/// Page cache of a connection, KiB.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
+const READER_CACHE_KIB: u32 = 2 * 1024;
+
+/// Keeps other processes from serving the file. It is held as long as the file is open, so
+/// a killed process leaves none behind.
+pub(in crate::store) type Lock = File;
+
+/// The write-ahead log of a database.
+pub(in crate::store) struct Log {
+    /// Copies it back beside the writer.
+    pub(in crate::store) checkpointer: DatabaseConnection,
+    /// Its file.
+    pub(in crate::store) file: PathBuf,
+}
+
+pub(super) fn lock(database: &Path) -> Result<Lock, String> {
+    let path = beside(database, "-lock");
+    let shown = path.display();
+    let file = File::create(&path).map_err(|e| format!("cannot create {shown}: {e}"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("another process serves {} already", database.display()))
+        }
+        Err(TryLockError::Error(e)) => Err(format!("cannot lock {shown}: {e}")),
+    }
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
+}
+
+pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    connect(path, 1, WRITER_CACHE_KIB, false).await
+}
+
+pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    connect(path, READERS, READER_CACHE_KIB, true).await
+}
+
+pub(super) async fn log(path: &Path) -> Result<Log, DbErr> {
+    let checkpointer = connect(path, 1, READER_CACHE_KIB, false).await?;
+    Ok(Log { checkpointer, file: beside(path, "-wal") })
+}
+
+async fn connect(
+    path: &Path,
+    connections: u32,
+    cache_kib: u32,
+    read_only: bool,
+) -> Result<DatabaseConnection, DbErr> {
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite:");
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options
+                .filename(&path)
+                .create_if_missing(!read_only)
+                .read_only(read_only)
+                .busy_timeout(BUSY_TIMEOUT)
+                .statement_cache_capacity(STATEMENTS)
+                .foreign_keys(false)
+                // Negative: KiB instead of pages.
+                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("temp_store", "memory")
+                // What is deleted or replaced does not stay behind in its page.
+                .pragma("secure_delete", "fast");
+            if read_only {
+                return options;
+            }
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                // Checkpoints run on a connection of their own, off the commit path.
+                .pragma("wal_autocheckpoint", "0")
+        });
+    Database::connect(options).await
+}
