@@ -11,7 +11,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use tidings::grpc::proto::{
     CreateWebhookRequest, DeliveryStatus, EventLogChange, EventLogFilter, ListEventLogsRequest,
     PublishEventRequest, TailEventLogsRequest, event_log_service_client::EventLogServiceClient,
@@ -24,6 +23,7 @@ use uuid::Uuid;
 
 use super::support::{
     api::{event, quick_retries, webhook},
+    database::Database,
     process::ServerProcess,
     receiver::{Receiver, Reply},
     tailing::{after, earliest},
@@ -42,11 +42,10 @@ struct Load {
     publishers: JoinSet<()>,
     tailed: Arc<Mutex<BTreeMap<i64, EventLogChange>>>,
     tail: tokio::task::JoinHandle<()>,
-    _directory: TempDir,
 }
 
 impl Load {
-    async fn start(server: &ServerProcess, directory: TempDir) -> Self {
+    async fn start(server: &ServerProcess) -> Self {
         let receiver =
             Receiver::with(|r| Reply::status(if r.index % 17 == 16 { 503 } else { 200 })).await;
         let channel = server.channel();
@@ -64,16 +63,7 @@ impl Load {
         }
         let tailed = Arc::default();
         let tail = tokio::spawn(follow(channel.clone(), Arc::clone(&tailed)));
-        Self {
-            channel,
-            receiver,
-            acknowledged,
-            stop,
-            publishers,
-            tailed,
-            tail,
-            _directory: directory,
-        }
+        Self { channel, receiver, acknowledged, stop, publishers, tailed, tail }
     }
 
     /// Waits until that many more events were acknowledged.
@@ -213,17 +203,11 @@ async fn read_tail(
     Ok(())
 }
 
-fn database() -> (TempDir, std::path::PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("tidings.db");
-    (directory, path)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_over_five_kills_under_load() {
-    let (directory, database) = database();
+    let database = Database::new().await;
     let mut server = ServerProcess::start(&database).await;
-    let load = Load::start(&server, directory).await;
+    let load = Load::start(&server).await;
     for _ in 0..5 {
         load.acknowledged(50 + rand::random_range(0..400)).await;
         server.kill_and_restart().await;
@@ -241,11 +225,11 @@ async fn nothing_is_lost_when_it_dies_between_any_two_steps() {
     for fail_point in
         ["before-commit", "after-commit", "before-attempt", "after-attempt", "after-record"]
     {
-        let (directory, database) = database();
+        let database = Database::new().await;
         // The first hundred times it goes well.
         let rule = format!("{fail_point}=100*off->return");
         let mut server = ServerProcess::with_fail_point(&database, &rule).await;
-        let load = Load::start(&server, directory).await;
+        let load = Load::start(&server).await;
         server.wait_for_abort_and_restart().await;
         load.acknowledged(50).await;
         load.check().await;

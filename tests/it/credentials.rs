@@ -13,6 +13,7 @@ use super::support::{
     api::{event, header, http, webhook},
     clients::Clients,
     clock::ManualClock,
+    database::Database,
     http_client::HttpClient,
     keys::{self, HOME},
     process::ServerProcess,
@@ -75,21 +76,20 @@ async fn a_token_is_taken_in_every_header_and_several_have_to_be_of_one_key() {
 
 #[tokio::test]
 async fn a_key_of_a_running_server_works_at_once_and_ends_with_its_revocation() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let database = directory.path().join("tidings.db");
-    let token = keys::make(&database, HOME, "all").await;
+    let database = Database::new().await;
+    let token = keys::make(&database.url(), HOME, "all").await;
     let server = ServerProcess::strict(&database).await;
     let clients = Clients::new(server.channel(), Some(&token));
     list(&clients).await.expect("a list");
-    let later = keys::make(&database, HOME, "webhooks-read").await;
+    let later = keys::make(&database.url(), HOME, "webhooks-read").await;
     let later = Clients::new(server.channel(), Some(&later));
     list(&later).await.expect("a list");
 
-    let listed = keys::run(&database, "list", &["--tenant", HOME]).await;
+    let listed = keys::run(&database.url(), "list", &["--tenant", HOME]).await;
     let ids: Vec<_> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
     assert_eq!(ids.len(), 2, "{listed}");
     assert!(!listed.contains(&token), "tokens are shown once");
-    keys::run(&database, "revoke", &[ids[1]]).await;
+    keys::run(&database.url(), "revoke", &[ids[1]]).await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while list(&later).await.is_ok() {
         assert!(tokio::time::Instant::now() < deadline, "it still works");

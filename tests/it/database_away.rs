@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database as Connections};
 use tidings::grpc::proto::{
     CreateWebhookRequest, PublishEventRequest, event_service_client::EventServiceClient,
     webhook_service_client::WebhookServiceClient,
@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::support::{
     api::{event, webhook},
+    database::Database,
     process::ServerProcess,
     receiver::{Receiver, Reply},
     server::TestServer,
@@ -31,8 +32,8 @@ fn assert_unavailable(refused: &Status) {
 }
 
 #[tokio::test]
-async fn a_locked_database_is_unavailable_and_comes_back() {
-    let server = TestServer::start().await;
+async fn a_locked_sqlite_file_is_unavailable_and_comes_back() {
+    let server = TestServer::on_database(Database::file(), |_| {}).await;
     let answers = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&answers);
     let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
@@ -40,8 +41,7 @@ async fn a_locked_database_is_unavailable_and_comes_back() {
     server.publish(event("a", "{}")).await;
     receiver.wait_for(1).await;
 
-    let url = format!("sqlite:{}", server.database().display());
-    let foreign = Database::connect(url).await.expect("connects");
+    let foreign = Connections::connect(server.database()).await.expect("connects");
     foreign.execute_unprepared("BEGIN IMMEDIATE").await.expect("locks");
     // The outcome of the attempt cannot be recorded now.
     answers.close();
@@ -56,9 +56,8 @@ async fn a_locked_database_is_unavailable_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unavailable_until_there_is_room() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let database = directory.path().join("tidings.db");
+async fn a_full_disk_below_sqlite_is_unavailable_until_there_is_room() {
+    let database = Database::file();
     // Files may grow to two mebibytes, for now.
     let server = ServerProcess::with_file_limit(&database, 2_048).await;
     let receiver = Receiver::start().await;

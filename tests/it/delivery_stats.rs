@@ -306,16 +306,16 @@ async fn retention_takes_the_sums_with_the_last_delivery_of_their_time() {
         settled(&server, &id, 1).await;
         clock.advance(Duration::from_secs(600));
     }
-    let (directory, database) = server.stop_and_keep().await;
+    let database = server.stop_and_keep().await;
     let prune = async |kept: u64| {
-        let url = format!("sqlite:{}", database.display()).parse().expect("a URL");
-        let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("a store");
+        let (store, _accepted) =
+            Store::open(&database.parsed(), SecretKeys::default()).await.expect("a store");
         let pruner = Pruner::new(store, Arc::clone(&clock) as _, Duration::from_secs(kept));
         pruner.run_once().await.expect("prunes").1
     };
     let counted = async || {
-        let url = format!("sqlite:{}", database.display()).parse().expect("a URL");
-        let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("a store");
+        let (store, _accepted) =
+            Store::open(&database.parsed(), SecretKeys::default()).await.expect("a store");
         let range = (Timestamp::MIN, Timestamp::MAX);
         let stats = store.stats(&[WebhookKey(1)], range, &mut 100).await.expect("statistics");
         let stats = stats.expect("few");
@@ -324,7 +324,6 @@ async fn retention_takes_the_sums_with_the_last_delivery_of_their_time() {
     // The clock is at 1,200: the first event is too old, the second is not.
     assert_eq!((counted().await, prune(900).await, counted().await), (2, 1, 1));
     assert_eq!((prune(300).await, counted().await), (1, 0));
-    drop(directory);
 }
 
 #[tokio::test]

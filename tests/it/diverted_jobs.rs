@@ -23,6 +23,7 @@ use super::{
     support::{
         api::{event, no_retries, seconds, update, webhook},
         clock::ManualClock,
+        database::Database,
         process::ServerProcess,
         receiver::Receiver,
         refusal::refused,
@@ -233,8 +234,7 @@ async fn a_replayed_event_gets_its_time_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_survives_kills_and_does_each_event_once() {
     const EVENTS: usize = 1_500;
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut server = ServerProcess::start(&directory.path().join("tidings.db")).await;
+    let mut server = ServerProcess::start(&Database::new().await).await;
     let receiver = Receiver::start().await;
     let channel = server.channel();
     let mut webhooks = WebhookServiceClient::new(channel.clone());
@@ -357,10 +357,10 @@ async fn retention_diverts_what_waits_under_a_suspension() {
         SuspendWebhookRequest { webhook_id: hook.webhook_id.clone(), ..Default::default() };
     server.webhooks().suspend_webhook(suspend).await.expect("suspended");
     let id = server.publish(event("a", "{}")).await.event_id;
-    let (directory, database) = server.stop_and_keep().await;
+    let database = server.stop_and_keep().await;
 
-    let url = format!("sqlite:{}", database.display()).parse().expect("a URL");
-    let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("a store");
+    let (store, _accepted) =
+        Store::open(&database.parsed(), SecretKeys::default()).await.expect("a store");
     // A clock in the future: everything is too old, but what is diverted now stays.
     let clock = ManualClock::new();
     clock.advance(Duration::from_secs(50 * 365 * 24 * 3600));
@@ -370,7 +370,7 @@ async fn retention_diverts_what_waits_under_a_suspension() {
         assert_eq!(pruner.run_once().await.expect("prunes").1, deleted);
     }
     drop(pruner);
-    let server = TestServer::reopen(directory).await;
+    let server = TestServer::reopen(database).await;
     let diverted = server.diverted(Default::default()).await;
     assert_eq!(diverted.len(), 1);
     assert_eq!(diverted[0].reason(), DivertReason::Suspended);

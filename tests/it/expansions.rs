@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
 use tidings::{
     domain::{
         event::Event,
@@ -15,10 +14,12 @@ use tidings::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{Arrival, Commit, DatabaseUrl, NewEvent, Published, SecretKeys, Store, Target},
+    store::{Arrival, Commit, NewEvent, Published, SecretKeys, Store, Target},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
+
+use super::support::database::Database;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
@@ -29,7 +30,7 @@ struct Fixture {
     tenant: TenantKey,
     /// The last position that was heard of.
     last: Position,
-    _directory: TempDir,
+    _database: Arc<Database>,
 }
 
 fn new_event(id: Uuid, webhooks: impl Iterator<Item = i64>, order: Option<i64>) -> NewEvent {
@@ -55,12 +56,12 @@ fn new_event(id: Uuid, webhooks: impl Iterator<Item = i64>, order: Option<i64>) 
 
 impl Fixture {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-        let (store, commits) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let database = Database::new().await;
+        let (store, commits) =
+            Store::open(&database.parsed(), SecretKeys::default()).await.expect("opens");
         let id = "t".parse().expect("a tenant id");
         let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
-        Self { store, commits, tenant, last: Position(0), _directory: directory }
+        Self { store, commits, tenant, last: Position(0), _database: database }
     }
 
     /// Publishes; gives the ids, in order.
@@ -191,8 +192,7 @@ async fn each_of_2500_webhooks_gets_its_events_in_order_though_the_server_dies_i
     };
 
     const WEBHOOKS: usize = 2_500;
-    let directory = tempfile::tempdir().expect("a directory");
-    let database = directory.path().join("tidings.db");
+    let database = Database::new().await;
     // The second part's transaction is the last thing it does.
     let rule = "before-expansion=1*off->return";
     let mut server = ServerProcess::with_fail_point(&database, rule).await;

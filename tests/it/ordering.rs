@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::support::{
     api::{event, no_retries, quick_retries, update, webhook},
+    database::Database,
     process::ServerProcess,
     receiver::{Received, Receiver, Reply},
     server::TestServer,
@@ -195,8 +196,7 @@ const KEYS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_hold_through_five_crashes_and_a_destination_that_fails_at_random() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut server = ServerProcess::start(&directory.path().join("tidings.db")).await;
+    let mut server = ServerProcess::start(&Database::new().await).await;
     // Of those with an order by key every 11th fails, in one way or another.
     let by_key = Receiver::with(|r| match r.index % 33 {
         7 => Reply::status(503),

@@ -61,8 +61,8 @@ async fn what_was_stored_in_development_is_checked_like_all_else() {
     let receiver = Receiver::start().await;
     let server = TestServer::start().await;
     let made = server.create(webhook("w", &receiver.url(), &["*"])).await;
-    let (directory, _) = server.stop_and_keep().await;
-    let server = TestServer::guarded_on(directory, Names::new(), &[]).await;
+    let database = server.stop_and_keep().await;
+    let server = TestServer::guarded_on(database, Names::new(), &[]).await;
     assert_forbidden(&settled(&server).await);
     assert_eq!(receiver.connections(), 0);
     assert_eq!(server.enable(&made, false).await.enabled, Some(false));

@@ -3,8 +3,7 @@
 use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sea_orm::{ConnectionTrait, Database, Statement};
-use tempfile::TempDir;
+use sea_orm::{ConnectionTrait, Statement};
 use tidings::{
     domain::secret::Secret,
     grpc::proto::{
@@ -12,7 +11,7 @@ use tidings::{
         event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
     },
     server::{Server, SystemClock, config::Config},
-    store::{DatabaseUrl, SecretKeys, Store},
+    store::{SecretKeys, Store},
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -20,6 +19,7 @@ use super::{
     signatures::{secrets, signed},
     support::{
         api::{event, header, http},
+        database::{Database, is_postgres},
         http_client::HttpClient,
         keys::{self, HOME},
         receiver::{Receiver, Reply},
@@ -59,6 +59,22 @@ fn files_leak(directory: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Looks into everything that a database holds: its files, or, on a server, the rows of the
+/// tables that have secrets.
+async fn database_leaks(database: &Database) -> Vec<String> {
+    if !is_postgres() {
+        return files_leak(database.directory());
+    }
+    let rows = "SELECT t::text AS row FROM webhooks t UNION ALL
+                SELECT t::text FROM webhook_headers t UNION ALL
+                SELECT t::text FROM idempotency_keys t";
+    let connection = database.connect().await;
+    let rows = sea_orm::Statement::from_string(connection.get_database_backend(), rows);
+    let rows = connection.query_all_raw(rows).await.expect("read");
+    let texts = rows.iter().map(|row| row.try_get::<String>("", "row").expect("a text"));
+    texts.flat_map(|text| leaks(text.as_bytes())).map(str::to_owned).collect()
+}
+
 fn request(url: &str) -> CreateWebhookRequest {
     let mut hook = signed(url, SigningScheme::StandardWebhooks, &[SECRET]);
     http(&mut hook).headers.push(header("Authorization", HEADER));
@@ -75,18 +91,18 @@ async fn create(server: &TestServer) -> Webhook {
 }
 
 /// A server on the database of that directory, with these keys.
-async fn serve(directory: &Arc<TempDir>, keys: &str) -> TestServer {
-    TestServer::in_directory(Arc::clone(directory), |config| {
+async fn serve(database: &Arc<Database>, keys: &str) -> TestServer {
+    TestServer::on_database(Arc::clone(database), |config| {
         config.secret_key = configured(keys);
     })
     .await
 }
 
 /// Why a server does not start.
-async fn refusal(directory: &TempDir, keys: &str) -> String {
+async fn refusal(database: &Database, keys: &str) -> String {
     let config = Config {
         listen: "127.0.0.1:0".into(),
-        database: format!("sqlite:{}", directory.path().join("tidings.db").display()),
+        database: database.url(),
         dev: true,
         secret_key: configured(keys),
         ..Config::default()
@@ -111,20 +127,19 @@ async fn assert_whole(server: &TestServer, made: &Webhook) {
     assert_eq!(&create(server).await, made, "the same call gets the same answer");
 }
 
-async fn migrate(directory: &TempDir, keys: &str) {
-    let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+async fn migrate(database: &Database, keys: &str) {
     let keys: SecretKeys = keys.parse().expect("keys");
-    Store::migrate(&url, &keys).await.expect("migrated");
+    Store::migrate(&database.parsed(), &keys).await.expect("migrated");
 }
 
 #[tokio::test]
 async fn no_secret_is_in_files_logs_and_what_is_written_about_deliveries() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let database = Database::new().await;
     let receiver = Receiver::with(|_| Reply::status(503)).await;
     let log = tempfile::NamedTempFile::new().expect("a file");
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
         .args(["serve", "--dev", "--log", "trace", "--listen", "127.0.0.1:0", "--database"])
-        .arg(format!("sqlite:{}", directory.path().join("tidings.db").display()))
+        .arg(database.url())
         .env("TIDINGS_SECRET_KEY", key(1))
         .stdout(Stdio::piped())
         .stderr(log.reopen().expect("a file"))
@@ -155,9 +170,9 @@ async fn no_secret_is_in_files_logs_and_what_is_written_about_deliveries() {
     events.publish_event(publish).await.expect("published");
     let sent = receiver.wait_for(1).await;
     assert_eq!(sent[0].header("authorization"), Some(HEADER), "the receiver gets it");
-    assert_eq!(files_leak(directory.path()), [""; 0]);
+    assert_eq!(database_leaks(&database).await, [""; 0]);
     child.kill().await.expect("killed");
-    assert_eq!(files_leak(directory.path()), [""; 0]);
+    assert_eq!(database_leaks(&database).await, [""; 0]);
     let log = std::fs::read(log.path()).expect("the log");
     assert!(!log.is_empty(), "it logs");
     assert_eq!(leaks(&log), [""; 0]);
@@ -168,32 +183,32 @@ async fn no_secret_is_in_files_logs_and_what_is_written_about_deliveries() {
 #[tokio::test]
 async fn without_a_key_they_are_in_clear() {
     // Or the test above could not fail.
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-    let server = serve(&directory, "").await;
+    let database = Database::new().await;
+    let server = serve(&database, "").await;
     let made = create(&server).await;
-    assert!(!files_leak(directory.path()).is_empty());
+    assert!(!database_leaks(&database).await.is_empty());
     assert_whole(&server, &made).await;
 }
 
 #[tokio::test]
 async fn a_database_is_not_opened_without_its_key() {
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-    let server = serve(&directory, &key(1)).await;
+    let database = Database::new().await;
+    let server = serve(&database, &key(1)).await;
     let made = create(&server).await;
     server.stop().await;
     for keys in [String::new(), key(2)] {
-        let refusal = refusal_once_free(&directory, &keys).await;
+        let refusal = refusal_once_free(&database, &keys).await;
         assert!(refusal.contains("encrypted with key"), "{refusal}");
         assert!(refusal.contains("TIDINGS_SECRET_KEY"), "{refusal}");
         assert!(!refusal.contains(&key(1)) && !refusal.contains(&key(2)), "{refusal}");
     }
-    assert_whole(&serve(&directory, &key(1)).await, &made).await;
+    assert_whole(&serve(&database, &key(1)).await, &made).await;
 }
 
 /// As [`refusal`], once the server before has let go of the file.
-async fn refusal_once_free(directory: &TempDir, keys: &str) -> String {
+async fn refusal_once_free(database: &Database, keys: &str) -> String {
     loop {
-        let refusal = refusal(directory, keys).await;
+        let refusal = refusal(database, keys).await;
         if !refusal.contains("another process") {
             return refusal;
         }
@@ -203,24 +218,24 @@ async fn refusal_once_free(directory: &TempDir, keys: &str) -> String {
 
 #[tokio::test]
 async fn keys_rotate_and_the_old_one_can_be_dropped() {
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-    let server = serve(&directory, &key(1)).await;
+    let database = Database::new().await;
+    let server = serve(&database, &key(1)).await;
     let made = create(&server).await;
     server.stop().await;
-    let server = serve(&directory, &format!("{},{}", key(2), key(1))).await;
+    let server = serve(&database, &format!("{},{}", key(2), key(1))).await;
     assert_whole(&server, &made).await;
-    settled(&directory).await;
+    settled(&database).await;
     server.stop().await;
-    let server = serve(&directory, &key(2)).await;
+    let server = serve(&database, &key(2)).await;
     assert_whole(&server, &made).await;
     server.stop().await;
-    assert!(refusal_once_free(&directory, &key(1)).await.contains("encrypted with key"));
+    assert!(refusal_once_free(&database, &key(1)).await.contains("encrypted with key"));
 }
 
 /// Waits until the database needs one key only.
-async fn settled(directory: &TempDir) {
+async fn settled(database: &Database) {
     let wait = async {
-        while read::<i64>(directory, "SELECT COUNT(*) AS value FROM secret_keys").await != 1 {
+        while read::<i64>(database, "SELECT COUNT(*) AS value FROM secret_keys").await != 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -228,9 +243,8 @@ async fn settled(directory: &TempDir) {
 }
 
 /// Reads one value past the server.
-async fn read<T: sea_orm::TryGetable>(directory: &TempDir, sql: &str) -> T {
-    let url = format!("sqlite:{}?mode=ro", directory.path().join("tidings.db").display());
-    let connection = Database::connect(url).await.expect("a connection");
+async fn read<T: sea_orm::TryGetable>(database: &Database, sql: &str) -> T {
+    let connection = database.connect().await;
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let row = connection.query_one_raw(statement).await.expect("read").expect("a row");
     connection.close().await.expect("closed");
@@ -239,10 +253,10 @@ async fn read<T: sea_orm::TryGetable>(directory: &TempDir, sql: &str) -> T {
 
 #[tokio::test]
 async fn the_key_of_session_tokens_is_encrypted_and_stays_the_same() {
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+    let database = Database::new().await;
     let stored = "SELECT session_key AS value FROM database_identity";
     let strict = |keys: String| {
-        TestServer::in_directory(Arc::clone(&directory), move |config| {
+        TestServer::on_database(Arc::clone(&database), move |config| {
             config.secret_key = configured(&keys);
             config.dev = false;
         })
@@ -255,15 +269,15 @@ async fn the_key_of_session_tokens_is_encrypted_and_stays_the_same() {
     let client = HttpClient::new(server.address);
     let issued = client.send("POST", "/v3/oauth/token/generate", asked).await.json();
     let token = issued["data"]["accessToken"].as_str().expect("a token");
-    let clear: String = read(&directory, stored).await;
+    let clear: String = read(&database, stored).await;
     assert_eq!(clear.len(), 64, "without a key it is in clear");
     server.stop().await;
 
     let mut before = clear.clone();
     for keys in [key(1), format!("{},{}", key(2), key(1)), key(2)] {
         let server = strict(keys.clone()).await;
-        settled(&directory).await;
-        let sealed: String = read(&directory, stored).await;
+        settled(&database).await;
+        let sealed: String = read(&database, stored).await;
         assert!(sealed.starts_with("enc:v1:") && !sealed.contains(&clear), "{sealed}");
         assert_eq!(sealed == before, keys == key(2), "each new key seals it once");
         before = sealed;
@@ -275,41 +289,40 @@ async fn the_key_of_session_tokens_is_encrypted_and_stays_the_same() {
 
 #[tokio::test]
 async fn a_key_given_later_encrypts_what_was_there_in_clear() {
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-    let server = serve(&directory, "").await;
+    let database = Database::new().await;
+    let server = serve(&database, "").await;
     let made = create(&server).await;
     server.stop().await;
-    let server = serve(&directory, &key(1)).await;
+    let server = serve(&database, &key(1)).await;
     assert_whole(&server, &made).await;
-    settled(&directory).await;
+    settled(&database).await;
     let wait = async {
-        while !files_leak(directory.path()).is_empty() {
+        while !database_leaks(&database).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let wiped = tokio::time::timeout(Duration::from_secs(30), wait).await;
-    assert!(wiped.is_ok(), "left: {:?}", files_leak(directory.path()));
+    assert!(wiped.is_ok(), "left: {:?}", database_leaks(&database).await);
     server.stop().await;
-    assert_whole(&serve(&directory, &key(1)).await, &made).await;
+    assert_whole(&serve(&database, &key(1)).await, &made).await;
 }
 
 #[tokio::test]
 async fn migrate_brings_everything_under_the_first_key() {
-    let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-    let server = serve(&directory, "").await;
+    let database = Database::new().await;
+    let server = serve(&database, "").await;
     let made = create(&server).await;
     server.stop().await;
-    wait_free(&directory).await;
-    migrate(&directory, &key(1)).await;
-    assert_eq!(files_leak(directory.path()), [""; 0]);
-    migrate(&directory, &format!("{},{}", key(2), key(1))).await;
-    assert_whole(&serve(&directory, &key(2)).await, &made).await;
+    wait_free(&database).await;
+    migrate(&database, &key(1)).await;
+    assert_eq!(database_leaks(&database).await, [""; 0]);
+    migrate(&database, &format!("{},{}", key(2), key(1))).await;
+    assert_whole(&serve(&database, &key(2)).await, &made).await;
 }
 
 /// Waits until the server before has let go of the file.
-async fn wait_free(directory: &TempDir) {
-    let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-    while let Err(busy) = Store::migrate(&url, &SecretKeys::default()).await {
+async fn wait_free(database: &Database) {
+    while let Err(busy) = Store::migrate(&database.parsed(), &SecretKeys::default()).await {
         if !busy.contains("another process") {
             return;
         }

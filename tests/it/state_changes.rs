@@ -20,6 +20,7 @@ use tonic::Code;
 use super::support::{
     api::{event, no_retries, quick_retries, update, webhook},
     clock::ManualClock,
+    database::Database,
     process::ServerProcess,
     receiver::{Receiver, Reply},
     refusal::refused,
@@ -247,8 +248,7 @@ async fn bad_addresses_and_urls_are_all_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_between_the_change_and_the_mail_loses_and_repeats_nothing() {
     let sink = MailSink::start().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let database = directory.path().join("tidings.db");
+    let database = Database::new().await;
     let mut server = ServerProcess::with_mail(&database, &sink.url(), "before-mail=return").await;
     let (receiver, _) = failing().await;
     let watcher = Receiver::start().await;

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tempfile::TempDir;
 use tidings::{
     domain::{
         actor::{Actor, Attribution},
@@ -14,12 +13,14 @@ use tidings::{
         webhook::{HttpDestination, WebhookSpec},
     },
     store::{
-        Arrival, Commit, DatabaseUrl, NewDelivery, NewEvent, NewWebhook, NodeKey, Published,
-        SecretKeys, Settlement, Store, Target,
+        Arrival, Commit, NewDelivery, NewEvent, NewWebhook, NodeKey, Published, SecretKeys,
+        Settlement, Store, Target,
     },
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
+
+use super::support::database::Database;
 
 /// A store with one tenant and one webhook.
 struct Fixture {
@@ -28,16 +29,16 @@ struct Fixture {
     tenant: TenantKey,
     webhook: WebhookKey,
     version: i64,
-    _directory: TempDir,
+    _database: Arc<Database>,
 }
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
 impl Fixture {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
-        let (store, commits) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let database = Database::new().await;
+        let (store, commits) =
+            Store::open(&database.parsed(), SecretKeys::default()).await.expect("opens");
         let id = "t".parse().expect("a tenant id");
         let tenant = store.ensure_tenant(&id, NOW).await.expect("a tenant").key;
         let new = NewWebhook {
@@ -56,7 +57,7 @@ impl Fixture {
         };
         let webhook = store.create_webhook(tenant, new, None).await.expect("a webhook").key;
         let version = store.config_since(tenant, 0).await.expect("read").version;
-        Self { store, commits, tenant, webhook, version, _directory: directory }
+        Self { store, commits, tenant, webhook, version, _database: database }
     }
 
     fn event(&self, name: &str) -> NewEvent {
@@ -229,9 +230,9 @@ async fn journal_times_never_go_back_though_the_clock_does() {
 }
 
 #[tokio::test]
-async fn a_second_server_does_not_get_the_database() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+async fn a_second_server_does_not_get_an_sqlite_file() {
+    let database = Database::file();
+    let url = database.parsed();
     let first = Store::open(&url, SecretKeys::default()).await.expect("opens");
     let refused = Store::open(&url, SecretKeys::default()).await.err().expect("refused");
     assert!(refused.contains("another process serves"), "{refused}");

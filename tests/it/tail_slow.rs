@@ -1,6 +1,6 @@
 //! Clients that read too slowly, and tokens that are too old.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use tidings::{
     engine::{Clock, Pruner},
@@ -9,12 +9,13 @@ use tidings::{
         tail_event_logs_response::Message,
     },
     server::SystemClock,
-    store::{DatabaseUrl, SecretKeys, Store},
+    store::{SecretKeys, Store},
 };
 use tonic::Code;
 
 use super::support::{
     api::{event, webhook},
+    database::Database,
     receiver::Receiver,
     server::TestServer,
     tailing::{Tailing, after, earliest, metadata, reason, sequences},
@@ -110,10 +111,10 @@ async fn a_token_older_than_retention_is_out_of_range_and_the_oldest_one_works()
     let old = tail.token.clone();
     server.publish(event("a", "{}")).await;
     tail.changes(2).await;
-    let (directory, database) = server.stop_and_keep().await;
+    let database = server.stop_and_keep().await;
     assert_eq!(prune_all(&database).await, (2, 1));
 
-    let server = TestServer::reopen(directory).await;
+    let server = TestServer::reopen(database).await;
     let expired = server.tail(after(&old)).await.err().expect("too old");
     assert_eq!(
         (expired.code(), reason(&expired).as_str()),
@@ -126,9 +127,9 @@ async fn a_token_older_than_retention_is_out_of_range_and_the_oldest_one_works()
 }
 
 /// Retention of no time at all: everything settled goes. Gives how many entries and events.
-pub(crate) async fn prune_all(database: &Path) -> (u64, u64) {
-    let url = DatabaseUrl::file(database);
-    let (store, _accepted) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+pub(crate) async fn prune_all(database: &Database) -> (u64, u64) {
+    let opened = Store::open(&database.parsed(), SecretKeys::default()).await;
+    let (store, _commits) = opened.expect("opens");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let pruner = Pruner::new(store, clock, std::time::Duration::ZERO);
     pruner.run_once().await.expect("prunes")

@@ -242,7 +242,7 @@ async fn the_start_warns_of_credentials_in_clear_and_of_none_at_all() {
     for warning in ["no TLS", "nobody can call", command] {
         assert!(logged.contains(warning), "{warning}: {logged}");
     }
-    keys::make(&database, HOME, "all").await;
+    keys::make(&format!("sqlite:{}", database.display()), HOME, "all").await;
     let (cert, key) = (mounted.file("current/tls.crt"), mounted.file("current/tls.key"));
     let [cert, key] = [cert, key].map(|path| path.display().to_string());
     let logged = logged_at_the_start(&database, &["--tls-cert", &cert, "--tls-key", &key]).await;

@@ -6,6 +6,7 @@ use tidings::grpc::proto::BatchPublishEventsRequest;
 use super::{
     support::{
         api::{event, webhook},
+        database::Database,
         event_source::{EventSource, Heard},
         http_client::HttpClient,
         process::ServerProcess,
@@ -60,8 +61,7 @@ async fn every_change_is_an_event_with_the_members_of_a_record() {
 
 #[tokio::test]
 async fn a_client_that_comes_again_misses_nothing_across_a_crash() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut server = ServerProcess::start(&directory.path().join("tidings.db")).await;
+    let mut server = ServerProcess::start(&Database::new().await).await;
     let receiver = Receiver::with(|_| Reply::status(200)).await;
     let client = HttpClient::new(server.address);
     let hook = serde_json::json!({"name": "w", "eventNames": ["a"], "webHookUrl": receiver.url(), "maxAllowedConnections": 1});
@@ -215,10 +215,10 @@ async fn a_place_that_the_log_no_longer_has_is_gone_and_the_oldest_one_is_told()
     let old = tail.until("caughtUp").await.id;
     server.publish(event("a", "{}")).await;
     tail.changes(2).await;
-    let (directory, database) = server.stop_and_keep().await;
+    let database = server.stop_and_keep().await;
     prune_all(&database).await;
 
-    let server = TestServer::reopen(directory).await;
+    let server = TestServer::reopen(database).await;
     let again = HttpClient::new(server.address).with("last-event-id", &old);
     let (status, refused) = again.get(PATH).await.parts();
     assert_eq!((status, &refused["errors"][0]["code"]), (410, &900_019.into()), "{refused}");

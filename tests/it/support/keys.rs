@@ -1,14 +1,12 @@
 //! `tidings keys`, as an operator uses it beside a running server.
 
-use std::path::Path;
-
 use tokio::process::Command;
 
 /// The tenant of most keys.
 pub(crate) const HOME: &str = "default";
 
 /// Makes a key and gives its token. Permissions are separated by commas.
-pub(crate) async fn make(database: &Path, tenant: &str, permissions: &str) -> String {
+pub(crate) async fn make(database: &str, tenant: &str, permissions: &str) -> String {
     let more = ["--tenant", tenant, "--permission", permissions];
     let token = run(database, "create", &more).await;
     assert!(token.starts_with("tk_") && token.lines().count() == 1, "{token:?}");
@@ -16,12 +14,11 @@ pub(crate) async fn make(database: &Path, tenant: &str, permissions: &str) -> St
 }
 
 /// Runs a command that has to succeed; gives its standard output.
-pub(crate) async fn run(database: &Path, command: &str, more: &[&str]) -> String {
+pub(crate) async fn run(database: &str, command: &str, more: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
         .args(["keys", command])
         .args(more)
-        .arg("--database")
-        .arg(format!("sqlite:{}", database.display()))
+        .args(["--database", database])
         .output()
         .await
         .expect("the binary runs");

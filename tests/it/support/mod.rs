@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod clients;
 pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod event_source;
 pub(crate) mod http_client;
 pub(crate) mod issuer;

@@ -1,11 +1,6 @@
 //! The server as a process of its own, which can be killed.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -13,24 +8,30 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+use super::database::{CONNECTIONS, Database};
+
 /// How long a start may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running server. Dropped, it is killed.
 pub(crate) struct ServerProcess {
     child: Child,
-    database: PathBuf,
+    database: Arc<Database>,
     pub(crate) address: SocketAddr,
 }
 
 impl ServerProcess {
-    /// Starts a server on a database file, on a free port.
-    pub(crate) async fn start(database: &Path) -> Self {
+    /// Starts a server on a database, on a free port.
+    pub(crate) async fn start(database: &Arc<Database>) -> Self {
         Self::spawn(database, "127.0.0.1:0", "").await
     }
 
     /// Starts a server with a mail server, that aborts itself at a fail point, if any.
-    pub(crate) async fn with_mail(database: &Path, smtp_url: &str, fail_point: &str) -> Self {
+    pub(crate) async fn with_mail(
+        database: &Arc<Database>,
+        smtp_url: &str,
+        fail_point: &str,
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         command.env("TIDINGS_SMTP_URL", smtp_url).env("TIDINGS_MAIL_FROM", "tidings@example.com");
         Self::run(command, database, "127.0.0.1:0", fail_point).await
@@ -44,17 +45,17 @@ impl ServerProcess {
     }
 
     /// Starts a server that aborts itself at a fail point.
-    pub(crate) async fn with_fail_point(database: &Path, fail_point: &str) -> Self {
+    pub(crate) async fn with_fail_point(database: &Arc<Database>, fail_point: &str) -> Self {
         Self::spawn(database, "127.0.0.1:0", fail_point).await
     }
 
-    async fn spawn(database: &Path, listen: &str, fail_points: &str) -> Self {
+    async fn spawn(database: &Arc<Database>, listen: &str, fail_points: &str) -> Self {
         let command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         Self::run(command, database, listen, fail_points).await
     }
 
     /// Starts a server whose files cannot grow beyond so many KiB, as on a full disk.
-    pub(crate) async fn with_file_limit(database: &Path, kib: u32) -> Self {
+    pub(crate) async fn with_file_limit(database: &Arc<Database>, kib: u32) -> Self {
         let mut command = Command::new("bash");
         let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_tidings")]);
@@ -69,19 +70,24 @@ impl ServerProcess {
     }
 
     /// Starts a server that asks for credentials.
-    pub(crate) async fn strict(database: &Path) -> Self {
+    pub(crate) async fn strict(database: &Arc<Database>) -> Self {
         let command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         Self::serve(command, &[], database, "127.0.0.1:0", "").await
     }
 
-    async fn run(command: Command, database: &Path, listen: &str, fail_points: &str) -> Self {
+    async fn run(
+        command: Command,
+        database: &Arc<Database>,
+        listen: &str,
+        fail_points: &str,
+    ) -> Self {
         Self::serve(command, &["--dev"], database, listen, fail_points).await
     }
 
     async fn serve(
         mut command: Command,
         options: &[&str],
-        database: &Path,
+        database: &Arc<Database>,
         listen: &str,
         fail_points: &str,
     ) -> Self {
@@ -89,7 +95,8 @@ impl ServerProcess {
             .arg("serve")
             .args(options)
             .args(["--log", "error", "--listen", listen, "--database"])
-            .arg(format!("sqlite:{}", database.display()))
+            .arg(database.url())
+            .env("TIDINGS_DATABASE_CONNECTIONS", CONNECTIONS.to_string())
             .env("FAILPOINTS", fail_points)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -102,19 +109,21 @@ impl ServerProcess {
         let line = line.expect("readable").expect("a first line");
         let address = line.strip_prefix("listening on ").expect("the promised first line");
         let address = address.parse().expect("an address");
-        Self { child, database: database.to_owned(), address }
+        Self { child, database: Arc::clone(database), address }
     }
 
-    /// Kills it with SIGKILL and starts another one on the same file and port.
+    /// Kills it with SIGKILL and starts another one on the same database and port.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.child.kill().await.expect("killed");
-        *self = Self::spawn(&self.database, &self.address.to_string(), "").await;
+        let database = Arc::clone(&self.database);
+        *self = Self::spawn(&database, &self.address.to_string(), "").await;
     }
 
     /// Waits until it has aborted itself, and starts another one without fail points.
     pub(crate) async fn wait_for_abort_and_restart(&mut self) {
         self.wait_for_abort().await;
-        *self = Self::spawn(&self.database, &self.address.to_string(), "").await;
+        let database = Arc::clone(&self.database);
+        *self = Self::spawn(&database, &self.address.to_string(), "").await;
     }
 
     /// A channel that connects again after each restart.

@@ -2,12 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
 use tidings::{
     engine::Clock,
     grpc::proto::{CreateEventMetadataRequest, EventMetadata},
@@ -19,6 +17,7 @@ use tonic::{Code, transport::Channel};
 
 use super::{
     clients::Clients,
+    database::{CONNECTIONS, Database},
     keys::{self, HOME},
 };
 
@@ -30,7 +29,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) channel: Channel,
     clients: Clients,
-    directory: Arc<TempDir>,
+    database: Arc<Database>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), String>>,
 }
@@ -43,8 +42,8 @@ impl TestServer {
 
     /// A server on an empty database, configured.
     pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
-        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-        Self::on(directory, Arc::new(SystemClock), configure).await
+        let database = Database::new().await;
+        Self::on(database, Arc::new(SystemClock), configure).await
     }
 
     /// A server on an empty database, with a clock.
@@ -52,20 +51,20 @@ impl TestServer {
         clock: Arc<dyn Clock>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-        Self::on(directory, clock, configure).await
+        let database = Database::new().await;
+        Self::on(database, clock, configure).await
     }
 
     /// A server on an empty database that asks `resolver` for destinations and lets deliveries go
     /// to public addresses and to these ranges only.
     pub(crate) async fn guarded(resolver: Arc<dyn Resolver>, allowed: &[&str]) -> Self {
-        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
-        Self::guarded_on(directory, resolver, allowed).await
+        let database = Database::new().await;
+        Self::guarded_on(database, resolver, allowed).await
     }
 
     /// The same on the database that another one left.
     pub(crate) async fn guarded_on(
-        directory: Arc<TempDir>,
+        database: Arc<Database>,
         resolver: Arc<dyn Resolver>,
         allowed: &[&str],
     ) -> Self {
@@ -75,7 +74,7 @@ impl TestServer {
                 allowed.iter().map(|range| range.parse().expect("a range")).collect();
         };
         let mut server =
-            Self::with_resolver(directory, Arc::new(SystemClock), resolver, configure).await;
+            Self::with_resolver(database, Arc::new(SystemClock), resolver, configure).await;
         let token = keys::make(&server.database(), HOME, "all").await;
         let clients = server.with_token(&token);
         server.clients = clients;
@@ -110,22 +109,23 @@ impl TestServer {
     }
 
     async fn on(
-        directory: Arc<TempDir>,
+        database: Arc<Database>,
         clock: Arc<dyn Clock>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::with_resolver(directory, clock, Arc::new(SystemResolver), configure).await
+        Self::with_resolver(database, clock, Arc::new(SystemResolver), configure).await
     }
 
     async fn with_resolver(
-        directory: Arc<TempDir>,
+        database: Arc<Database>,
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolver>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = Config {
             listen: "127.0.0.1:0".into(),
-            database: format!("sqlite:{}", directory.path().join("tidings.db").display()),
+            database: database.url(),
+            database_connections: CONNECTIONS,
             dev: true,
             drain_grace: Duration::from_secs(5),
             ..Config::default()
@@ -138,47 +138,48 @@ impl TestServer {
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URI");
         let channel = channel.connect_lazy();
         let clients = Clients::new(channel.clone(), None);
-        Self { address, channel, clients, directory, stop: Some(stop), running }
+        Self { address, channel, clients, database, stop: Some(stop), running }
     }
 
     /// Drains the server and starts another one on the same database.
     pub(crate) async fn restart(self) -> Self {
-        let directory = Arc::clone(&self.directory);
+        let database = Arc::clone(&self.database);
         self.stop().await;
-        Self::on(directory, Arc::new(SystemClock), |_| {}).await
+        Self::on(database, Arc::new(SystemClock), |_| {}).await
     }
 
-    /// Drains the server; gives its directory, which goes when it is dropped, and
-    /// the database file in it.
-    pub(crate) async fn stop_and_keep(self) -> (Arc<TempDir>, PathBuf) {
-        let directory = Arc::clone(&self.directory);
-        let database = directory.path().join("tidings.db");
+    /// Drains the server; gives its database, which goes when it is dropped.
+    pub(crate) async fn stop_and_keep(self) -> Arc<Database> {
+        let database = Arc::clone(&self.database);
         self.stop().await;
-        (directory, database)
+        database
     }
 
     /// A server on the database that another one left.
-    pub(crate) async fn reopen(directory: Arc<TempDir>) -> Self {
-        Self::on(directory, Arc::new(SystemClock), |_| {}).await
+    pub(crate) async fn reopen(database: Arc<Database>) -> Self {
+        Self::on(database, Arc::new(SystemClock), |_| {}).await
     }
 
-    /// A server on the database of that directory, configured.
-    pub(crate) async fn in_directory(
-        directory: Arc<TempDir>,
+    /// A server on that database, configured.
+    pub(crate) async fn on_database(
+        database: Arc<Database>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::on(directory, Arc::new(SystemClock), configure).await
+        Self::on(database, Arc::new(SystemClock), configure).await
     }
 
     /// Drains the server and waits for its end.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.running).await.expect("no panic").expect("a clean end");
+        let database = Arc::clone(&self.database);
+        drop(self);
+        database.let_go().await;
     }
 
-    /// The database file.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.directory.path().join("tidings.db")
+    /// The database, as the configuration names it.
+    pub(crate) fn database(&self) -> String {
+        self.database.url()
     }
 }
 
