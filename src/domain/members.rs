@@ -1,17 +1,18 @@
 //! The members of a JSON object as the text that they are written in.
 
 /// One member: its name, decoded, and the text of name and value.
-pub(super) struct Member<'a> {
-    pub(super) name: String,
+pub struct Member<'a> {
+    /// Decoded.
+    pub name: String,
     /// As written, quotes included.
-    pub(super) raw_name: &'a str,
+    pub raw_name: &'a str,
     /// As written.
-    pub(super) value: &'a str,
+    pub value: &'a str,
 }
 
 /// The members of an object, in order. `object` is known to be valid JSON; of what
 /// is not, members are left out.
-pub(super) fn members(object: &str) -> Vec<Member<'_>> {
+pub fn members(object: &str) -> Vec<Member<'_>> {
     let text = object.trim();
     let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or_default();
     split(inner, b',').into_iter().filter_map(member).collect()

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{
+    body::PayloadFormat,
     id::WebhookId,
     webhook::{Header, WebhookSpec},
 };
@@ -14,9 +15,47 @@ pub const TEST_EVENT: &str = "webhook.ping";
 /// Its payload, where the caller gives none.
 pub const TEST_PAYLOAD: &str = r#"{"ping":true}"#;
 
+/// The headers that the notification of SuperOffice has.
+const SUPEROFFICE: [&str; 3] =
+    ["x-superoffice-event", "x-superoffice-eventid", "x-superoffice-retry"];
+
+/// The headers that a payload format has beside those of all.
+pub fn format_headers(format: PayloadFormat) -> &'static [&'static str] {
+    match format {
+        PayloadFormat::SuperOffice => &SUPEROFFICE,
+        PayloadFormat::Event
+        | PayloadFormat::CloudEvents
+        | PayloadFormat::Raw
+        | PayloadFormat::Sonar
+        | PayloadFormat::Socotra => &[],
+    }
+}
+
+/// What such a header says in attempt number `attempt`.
+fn format_header(name: &str, event: &EventIdentity<'_>, attempt: u32) -> String {
+    match name {
+        "x-superoffice-event" => header_text(event.event_name),
+        "x-superoffice-eventid" => event.event_id.to_owned(),
+        // The first attempt is no retry.
+        _ => attempt.saturating_sub(1).to_string(),
+    }
+}
+
 /// The headers that Tidings itself sends with attempt number `attempt`. Text
 /// beyond visible ASCII is percent-encoded.
 pub fn event_headers(
+    format: PayloadFormat,
+    webhook: WebhookId,
+    event: &EventIdentity<'_>,
+    attempt: u32,
+) -> Vec<(&'static str, String)> {
+    let mut headers = own_headers(webhook, event, attempt);
+    let format = format_headers(format).iter();
+    headers.extend(format.map(|name| (*name, format_header(name, event, attempt))));
+    headers
+}
+
+fn own_headers(
     webhook: WebhookId,
     event: &EventIdentity<'_>,
     attempt: u32,
@@ -51,10 +90,16 @@ pub struct EventIdentity<'a> {
 }
 
 /// The webhook's part of the headers as they are shown: no values of sensitive ones and
-/// of signatures.
+/// of signatures, nor of those of its format, which differ from attempt to attempt.
 pub fn masked_headers(spec: &WebhookSpec) -> Vec<Header> {
     let configured = spec.destination.headers.iter().map(Header::masked);
-    configured.chain(spec.signing.iter().flat_map(|signing| signing.masked_headers())).collect()
+    let signed = spec.signing.iter().flat_map(|signing| signing.masked_headers());
+    let format = format_headers(spec.payload_format).iter().map(|name| Header {
+        name: (*name).to_owned(),
+        values: Vec::new(),
+        sensitive: false,
+    });
+    configured.chain(signed).chain(format).collect()
 }
 
 /// The headers of an attempt as the log shows them: those of the webhook, masked
@@ -65,10 +110,14 @@ pub fn shown_headers(
     event: &EventIdentity<'_>,
     attempt: u32,
 ) -> Vec<Header> {
-    let own = event_headers(webhook, event, attempt).into_iter();
+    let own = own_headers(webhook, event, attempt).into_iter();
+    let masked = masked.iter().cloned().map(|mut header| {
+        if header.values.is_empty() {
+            header.values.push(format_header(&header.name, event, attempt));
+        }
+        header
+    });
     masked
-        .iter()
-        .cloned()
         .chain(own.map(|(name, value)| Header {
             name: name.to_owned(),
             values: vec![value],
@@ -114,8 +163,8 @@ mod tests {
                 ref_id: &ref_id,
                 request_id: &request_id,
             };
-            let headers = event_headers("0123456789abcdef01234567".parse().expect("an id"), &event, 1);
-            prop_assert_eq!(headers.len(), 6 - usize::from(ref_id.is_empty()) - usize::from(request_id.is_empty()));
+            let headers = event_headers(PayloadFormat::SuperOffice, "0123456789abcdef01234567".parse().expect("an id"), &event, 1);
+            prop_assert_eq!(headers.len(), 9 - usize::from(ref_id.is_empty()) - usize::from(request_id.is_empty()));
             for (name, value) in headers {
                 prop_assert!(value.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}: {:?}", name, value);
             }

@@ -8,6 +8,7 @@ use super::{
     event::Event,
     event_filter,
     id::{EventId, TenantId, WebhookKey},
+    numbered_state,
     subscription::fits,
     time::Timestamp,
     webhook::{Suspension, SuspensionCause, Webhook, WebhookSpec, WebhookState},
@@ -21,14 +22,38 @@ pub const RESUMED: &str = "webhook.resumed";
 /// Whether the event names of a webhook cover what is told of other webhooks' states.
 pub fn is_heard_by(spec: &WebhookSpec) -> bool {
     let covers = |pattern: &String| [SUSPENDED, RESUMED].iter().any(|name| fits(pattern, name));
-    spec.event_names.iter().any(covers)
+    spec.event_names.iter().any(|name| covers(name) || numbered_state::is_pattern(name))
 }
 
 /// Whether events of this name tell of states of webhooks. What becomes of their
 /// deliveries never suspends a webhook: otherwise two webhooks that hear of each other
 /// could go on telling for ever.
 pub fn is_state_event(name: &str) -> bool {
-    name == SUSPENDED || name == RESUMED
+    name == SUSPENDED || name == RESUMED || numbered_state::is_event(name)
+}
+
+/// The events that tell of a change, with ids from `new_id`: that of a suspension or its end, and
+/// the one that SuperOffice has for any state.
+pub fn events(
+    before: &Webhook,
+    after: &Webhook,
+    tenant: &TenantId,
+    mut new_id: impl FnMut(Timestamp) -> EventId,
+) -> Vec<Event> {
+    let id = new_id(after.attribution.update_time);
+    let suspension = StateChange::between(before, after).map(|change| change.event(tenant, id));
+    let id = new_id(after.attribution.update_time);
+    suspension.into_iter().chain(numbered_state::event(before, after, id)).collect()
+}
+
+/// Whether a webhook that is subscribed to the event of another one's change gets it.
+pub fn reaches(changed: WebhookKey, other: &Webhook, event: &Event) -> bool {
+    let filters = &other.spec.event_filters;
+    let payload = || event_filter::read_payload(&event.payload);
+    other.key != changed
+        && other.takes_events()
+        && (filters.is_empty()
+            || event_filter::first_unfulfilled(filters, payload().as_ref()).is_none())
 }
 
 /// A webhook that was suspended or resumed.
@@ -104,16 +129,6 @@ impl<'a> StateChange<'a> {
             ingest_time: self.time(),
             attributes: Default::default(),
         }
-    }
-
-    /// Whether a webhook that is subscribed to the event gets it.
-    pub fn reaches(&self, other: &Webhook, event: &Event) -> bool {
-        let filters = &other.spec.event_filters;
-        let payload = || event_filter::read_payload(&event.payload);
-        other.key != self.after.key
-            && other.takes_events()
-            && (filters.is_empty()
-                || event_filter::first_unfulfilled(filters, payload().as_ref()).is_none())
     }
 
     /// The webhook's lane.

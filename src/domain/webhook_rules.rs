@@ -5,9 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     body::{self, PayloadFormat},
     error::{Faults, Reason},
-    event_filter, json, limits, retry,
-    signing::Signing,
-    subscription, text,
+    event_filter, json, limits, notification, retry, subscription, text,
     webhook::{Header, HttpDestination, WebhookSpec},
 };
 
@@ -16,6 +14,8 @@ impl WebhookSpec {
     /// the sender to judge, event types are for the tenant.
     pub fn check(&self, faults: &mut Faults) {
         text::check_name(faults, "webhook.name", &self.name);
+        let display_name = self.display_name.as_deref().unwrap_or_default();
+        text::check(faults, "webhook.display_name", display_name, limits::NAME_CHARS);
         self.check_event_names(faults);
         event_filter::check_filters(&self.event_filters, faults);
         self.destination.check(faults);
@@ -40,8 +40,10 @@ impl WebhookSpec {
         }
         if let Some(signing) = &self.signing {
             signing.check(faults);
-            self.check_signature_headers(signing, faults);
+            self.refuse_headers(&signing.header_names(), "is set by the signature", faults);
         }
+        let own = notification::format_headers(self.payload_format);
+        self.refuse_headers(own, "is set by the payload format", faults);
         text::check_map(faults, "webhook.labels", self.labels.iter());
         self.check_properties(faults);
         self.enrichment.check(faults);
@@ -67,13 +69,11 @@ impl WebhookSpec {
         }
     }
 
-    /// What the signature sets cannot be configured beside it.
-    fn check_signature_headers(&self, signing: &Signing, faults: &mut Faults) {
-        let own = signing.header_names();
+    /// What is set for a webhook cannot be configured beside it.
+    fn refuse_headers(&self, own: &[&str], why: &str, faults: &mut Faults) {
         for (i, header) in self.destination.headers.iter().enumerate() {
             if own.iter().any(|name| name.eq_ignore_ascii_case(&header.name)) {
-                let at = format!("webhook.destination.http.headers[{i}].name");
-                faults.invalid(at, "is set by the signature");
+                faults.invalid(format!("webhook.destination.http.headers[{i}].name"), why);
             }
         }
     }

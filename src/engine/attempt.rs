@@ -78,7 +78,9 @@ fn request(lane: &LaneConfig, delivery: &Delivery, number: u32, now: Timestamp) 
         request_id: &event.request_id,
     };
     let mut headers = lane.headers.clone();
-    for (name, value) in event_headers(lane.webhook.webhook_id, &identity, number) {
+    let webhook = &lane.webhook;
+    let format = webhook.spec.payload_format;
+    for (name, value) in event_headers(format, webhook.webhook_id, &identity, number) {
         // They are visible ASCII by construction.
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(HeaderName::from_static(name), value);

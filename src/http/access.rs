@@ -38,6 +38,17 @@ pub const ACCESS: &[(Method, &str, Access)] = &[
     // Preflights: browsers send them without credentials. Answered where `cors_origins` are
     // configured.
     (Method::OPTIONS, "/v3/{*path}", Open),
+    // SuperOffice
+    (GET, "/api/v1/Webhook", Needs(WebhooksRead)),
+    (POST, "/api/v1/Webhook", Needs(WebhooksWrite)),
+    (GET, "/api/v1/Webhook/default", Needs(WebhooksRead)),
+    (POST, "/api/v1/Webhook/Test", Needs(WebhooksWrite)),
+    (GET, "/api/v1/Webhook/{id}", Needs(WebhooksRead)),
+    (PUT, "/api/v1/Webhook/{id}", Needs(WebhooksWrite)),
+    (PATCH, "/api/v1/Webhook/{id}", Needs(WebhooksWrite)),
+    (DELETE, "/api/v1/Webhook/{id}", Needs(WebhooksWrite)),
+    (GET, "/api/v1/Webhook/{id}/LastError", Needs(EventLogsRead)),
+    (POST, "/api/v1/Webhook/{eventName}/{primaryKey}", Needs(EventsPublish)),
     // Sonar
     (GET, "/api/v1/webhooks", Needs(WebhooksRead)),
     (POST, "/api/v1/webhooks", Needs(WebhooksWrite)),

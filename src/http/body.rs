@@ -60,7 +60,8 @@ pub(super) async fn read_json_text(request: Request) -> Result<Bytes, BodyFault>
     read(request.into_body()).await
 }
 
-async fn read(body: Body) -> Result<Bytes, BodyFault> {
+/// Reads a body of any kind.
+pub(super) async fn read(body: Body) -> Result<Bytes, BodyFault> {
     body::to_bytes(body, limits::REQUEST_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         match source {

@@ -17,6 +17,7 @@ mod routes;
 mod socotra;
 mod sonar;
 mod status;
+mod superoffice;
 mod tenant;
 mod v3;
 
@@ -40,8 +41,12 @@ pub struct Facades {
 /// In words, where the routes are not those of [`ACCESS`], which no test would let pass.
 pub fn routes(facades: Facades, origins: &[HeaderValue]) -> Result<Router, String> {
     let services = &facades.services;
-    let dialects =
-        [sonar::routes(services), socotra::routes(services), v3::routes(services, origins)];
+    let dialects = [
+        sonar::routes(services),
+        socotra::routes(services),
+        superoffice::routes(services),
+        v3::routes(services, origins),
+    ];
     routes::check(&dialects)?;
     let all = dialects.into_iter().fold(Router::new(), |all, dialect| all.merge(dialect.router));
     Ok(all.with_state(facades))

@@ -21,6 +21,7 @@ pub mod scope;
 mod tail;
 pub mod tenant_settings;
 mod tenants;
+mod webhook_changes;
 mod webhook_notices;
 pub mod webhook_pings;
 mod webhook_query;
@@ -62,7 +63,8 @@ pub struct Limits {
     /// Single deliveries that one request for statistics may read, at the ends of its
     /// range. Default 500000.
     pub stats_rows: usize,
-    /// Whether a mail server is configured; without one no webhook can ask for mails.
+    /// Whether a mail server is configured; without one no webhook can ask for mails, but for
+    /// those of SuperOffice.
     /// Default no.
     pub mail: bool,
     /// How long diverted events are kept. Default 30 days.

@@ -46,6 +46,14 @@ impl Scope {
         self.config.settings().time_zone
     }
 
+    /// The same, but event names of webhooks become event types when they are first used, as
+    /// in a dialect that has no way to register them.
+    #[must_use]
+    pub fn registering_names(mut self) -> Self {
+        self.registers_names = true;
+        self
+    }
+
     /// Refuses who may not do something that a part of a request asks for.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use crate::{
     domain::{
+        body::PayloadFormat,
         error::{Faults, Reason},
+        failure_handling::FailureHandling,
         limits,
         webhook::WebhookSpec,
     },
@@ -27,9 +29,14 @@ fn alert_url(spec: &WebhookSpec) -> &str {
     spec.failure_handling.as_ref().map_or("", |handling| &handling.alert_url)
 }
 
-/// Whether mails can be sent, and to these addresses.
-pub(super) fn check_emails(emails: &[String], mail: bool, faults: &mut Faults) {
+/// Whether mails can be sent, and to these addresses. Webhooks of SuperOffice keep an address even
+/// where nobody can be mailed yet: every documented definition has one.
+pub(super) fn check_emails(spec: &WebhookSpec, mail: bool, faults: &mut Faults) {
+    let Some(FailureHandling { notify_emails: emails, .. }) = &spec.failure_handling else {
+        return;
+    };
     let at = "webhook.failure_handling.notify_emails";
+    let mail = mail || spec.payload_format == PayloadFormat::SuperOffice;
     if !mail && !emails.is_empty() {
         let message = "needs a mail server: configure smtp_url and mail_from";
         faults.add(at, Reason::FeatureNotAvailable, message);

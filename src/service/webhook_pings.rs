@@ -72,6 +72,7 @@ impl Webhooks {
                 self.get(scope, &id).await?
             }
             Tested::Definition(mut spec) => {
+                self.complete_name(scope, &mut spec, None).await?;
                 let target = check(&spec, now, self.mail, &mut faults);
                 destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
                 faults.check()?;

@@ -12,7 +12,7 @@ use super::{
     paging::page_size,
     quotas,
     scope::Scope,
-    webhook_notices::{ALERT_URL, alerts, check_emails, new_alerts},
+    webhook_notices::{ALERT_URL, alerts, check_emails},
     webhook_secrets,
 };
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub use super::{
+    webhook_changes::{Change, Replacement, UpdateWebhook},
     webhook_query::{WebhookPage, WebhookQuery},
     webhook_secrets::Rotated,
 };
@@ -64,22 +65,6 @@ pub struct CreateWebhook {
     pub validate_only: bool,
 }
 
-/// Computes the new definition from the current one and notes faults. May be
-/// called more than once.
-pub type Change = Box<dyn Fn(&WebhookSpec, &mut Faults) -> WebhookSpec + Send + Sync>;
-
-/// A change of a webhook.
-pub struct UpdateWebhook {
-    /// Which webhook.
-    pub webhook_id: String,
-    /// Only this version; any when empty.
-    pub etag: String,
-    /// The change.
-    pub change: Change,
-    /// Check only.
-    pub validate_only: bool,
-}
-
 /// A remark on a request that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -103,7 +88,7 @@ pub struct Written {
 
 impl Written {
     /// Nothing of it was made by this call, or nothing was made.
-    fn unchanged(webhook: Arc<Webhook>) -> Self {
+    pub(super) fn unchanged(webhook: Arc<Webhook>) -> Self {
         Self { webhook, new_secrets: Vec::new(), warnings: Vec::new() }
     }
 
@@ -133,8 +118,9 @@ impl Webhooks {
     /// All faults of the definition; `WEBHOOK_NAME_TAKEN`, `IDEMPOTENCY_KEY_REUSED`,
     /// `STORE_UNAVAILABLE`.
     pub async fn create(&self, scope: &Scope, request: CreateWebhook) -> Result<Written> {
-        let CreateWebhook { spec, mut faults, idempotency_key, validate_only } = request;
+        let CreateWebhook { mut spec, mut faults, idempotency_key, validate_only } = request;
         let call = Call::new("CreateWebhook", &idempotency_key, &spec, &mut faults);
+        self.complete_name(scope, &mut spec, None).await?;
         let now = self.clock.now();
         let target = check(&spec, now, self.mail, &mut faults);
         if let Some(call) = &call
@@ -252,55 +238,6 @@ impl Webhooks {
         Ok(WebhookPage { webhooks, next_page_token, total_size })
     }
 
-    /// Changes a webhook.
-    ///
-    /// # Errors
-    ///
-    /// `WEBHOOK_NOT_FOUND`, `ETAG_MISMATCH`, all faults of the new definition,
-    /// `WEBHOOK_NAME_TAKEN`, `STORE_UNAVAILABLE`.
-    pub async fn update(&self, scope: &Scope, request: UpdateWebhook) -> Result<Written> {
-        for _ in 0..CHANGE_TRIES {
-            let current = self.get(scope, &request.webhook_id).await?;
-            check_etag(&current, &request.etag)?;
-            let mut faults = Faults::default();
-            let now = self.clock.now();
-            let spec = (request.change)(&current.spec, &mut faults);
-            let target = check(&spec, now, self.mail, &mut faults);
-            let added = event_types::named(&spec.event_names)
-                .filter(|(_, name)| !current.spec.event_names.contains(name));
-            event_types::refuse_unknown(&self.store, scope, added, &mut faults).await?;
-            // One that leads elsewhere by now can still be stopped or given another name.
-            let target = target.filter(|_| spec.destination.url != current.spec.destination.url);
-            destinations::check(&self.sender, URL, target.as_ref(), &mut faults).await;
-            let target = new_alerts(&spec, &current.spec);
-            destinations::check(&self.sender, ALERT_URL, target.as_ref(), &mut faults).await;
-            faults.check()?;
-            let mut next = Webhook { spec, ..(*current).clone() };
-            if next.spec == current.spec {
-                return Ok(Written::unchanged(current));
-            }
-            next.attribution = current.attribution.changed(now, scope.actor.clone());
-            self.refuse_taken_name(scope, &next.spec, Some(current.key)).await?;
-            if request.validate_only {
-                return Ok(Written::unchanged(Arc::new(next)));
-            }
-            complete(&mut next.spec, now);
-            let added = event_types::exact(&next.spec.event_names)
-                .filter(|name| !current.spec.event_names.contains(name));
-            event_types::register_missing(&self.store, scope, added, now).await?;
-            match self.store.update_webhook(&current, next).await {
-                Ok(changed) => {
-                    let webhook = self.tell(scope, changed).await?;
-                    let new_secrets = webhook_secrets::added(&current.spec, &webhook.spec);
-                    return Ok(Written { webhook, new_secrets, warnings: Vec::new() });
-                }
-                Err(error) if error.reason == Reason::EtagMismatch && request.etag.is_empty() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(contended())
-    }
-
     /// Tells the index and the lane before the caller hears of it.
     pub(super) async fn tell(&self, scope: &Scope, webhook: Webhook) -> Result<Arc<Webhook>> {
         tracing::info!(
@@ -318,7 +255,7 @@ impl Webhooks {
     }
 
     /// Ahead of everything else; the database has the last word when something is stored.
-    async fn refuse_taken_name(
+    pub(super) async fn refuse_taken_name(
         &self,
         scope: &Scope,
         spec: &WebhookSpec,
@@ -363,8 +300,8 @@ pub(super) fn check(
     }
     if let Some(handling) = &spec.failure_handling {
         destinations::parse(ALERT_URL, &handling.alert_url, faults);
-        check_emails(&handling.notify_emails, mail, faults);
     }
+    check_emails(spec, mail, faults);
     destinations::parse(URL, &spec.destination.url, faults)
 }
 

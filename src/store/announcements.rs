@@ -15,44 +15,67 @@ use super::{
     writer::{NewEvent, Target},
 };
 use crate::domain::{
+    event::Event,
     id::{EventId, TenantId, TenantKey},
-    state_change::StateChange,
+    state_change::{self, StateChange},
     subscription,
     webhook::Webhook,
 };
 
-/// Writes the event of a change with its deliveries, and the e-mails.
+/// Writes the events of a change with their deliveries, and the e-mails.
 pub(super) async fn write(
     tx: &mut WriteTx,
     keys: &SecretKeys,
-    change: &StateChange<'_>,
-    tenant: TenantKey,
+    before: &Webhook,
+    after: &Webhook,
 ) -> Result<(), Failure> {
+    if before.state() == after.state() && before.suspension == after.suspension {
+        return Ok(());
+    }
+    let tenant = after.tenant_key;
     let rows =
         tx.query("SELECT tenant_id FROM tenants WHERE tenant_key = $1", [tenant.0.into()]).await?;
     let row = rows.first().ok_or_else(|| corrupt("tenant: it has no row"))?;
     let tenant_id: TenantId = Row(row).id("tenant_id")?;
-    if is_active(tx, tenant, change.event_name()).await? {
-        let event = change.event(&tenant_id, EventId::new(change.time(), rand::random()));
-        let subscribed = subscribed(tx, keys, tenant, change.event_name()).await?;
-        let targets = subscribed.iter().filter(|webhook| change.reaches(webhook, &event));
-        let targets = targets.map(|webhook| {
-            let spec = &webhook.spec;
-            Target {
-                webhook_key: webhook.key,
-                sla_due_time: (!spec.sla.is_zero()).then(|| event.ingest_time.plus(spec.sla)),
-                order: spec.delivery_order.key(&event.ordering_key),
-            }
-        });
-        let targets = targets.collect();
-        tx.publish(tenant, &NewEvent { event: Arc::new(event), targets }).await?;
+    let new_id = |time| EventId::new(time, rand::random());
+    for event in state_change::events(before, after, &tenant_id, new_id) {
+        publish(tx, keys, after, event).await?;
     }
-    if !change.addresses().is_empty() {
+    if let Some(change) = StateChange::between(before, after)
+        && !change.addresses().is_empty()
+    {
         let mail = change.mail(&tenant_id);
         for address in change.addresses() {
-            notices::insert_mail(tx, change, address, &mail).await?;
+            notices::insert_mail(tx, &change, address, &mail).await?;
         }
     }
+    Ok(())
+}
+
+/// Publishes the event of a webhook's change to the others, unless its type is switched off.
+async fn publish(
+    tx: &mut WriteTx,
+    keys: &SecretKeys,
+    changed: &Webhook,
+    event: Event,
+) -> Result<(), Failure> {
+    let tenant = changed.tenant_key;
+    if !is_active(tx, tenant, &event.event_name).await? {
+        return Ok(());
+    }
+    let subscribed = subscribed(tx, keys, tenant, &event.event_name).await?;
+    let reached =
+        subscribed.iter().filter(|other| state_change::reaches(changed.key, other, &event));
+    let targets = reached.map(|webhook| {
+        let spec = &webhook.spec;
+        Target {
+            webhook_key: webhook.key,
+            sla_due_time: (!spec.sla.is_zero()).then(|| event.ingest_time.plus(spec.sla)),
+            order: spec.delivery_order.key(&event.ordering_key),
+        }
+    });
+    let targets = targets.collect();
+    tx.publish(tenant, &NewEvent { event: Arc::new(event), targets }).await?;
     Ok(())
 }
 

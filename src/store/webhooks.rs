@@ -16,7 +16,7 @@ use crate::domain::{
     error::{Error, Reason, Result},
     id::{TenantKey, WebhookId, WebhookKey},
     notification::masked_headers,
-    state_change::{self, StateChange},
+    state_change,
     webhook::{Webhook, WebhookSpec},
 };
 
@@ -196,9 +196,7 @@ impl Store {
         if masked_headers(&before.spec) != masked_headers(&after.spec) {
             keep_headers(&tx, &after).await?;
         }
-        if let Some(change) = StateChange::between(before, &after) {
-            announcements::write(&mut tx, &self.secret_keys, &change, before.tenant_key).await?;
-        }
+        announcements::write(&mut tx, &self.secret_keys, before, &after).await?;
         let job = match job {
             Some(job) => Some(jobs::insert(&tx, before.tenant_key, job).await?),
             None => None,

@@ -67,7 +67,7 @@ impl Recipe {
             format: spec.payload_format,
             properties: spec.static_properties.clone(),
             enrichment: spec.enrichment.clone(),
-            webhook_name: if named { spec.name.clone() } else { String::new() },
+            webhook_name: if named { spec.shown_name().to_owned() } else { String::new() },
         }
     }
 

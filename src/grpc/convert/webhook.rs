@@ -67,6 +67,7 @@ pub(crate) fn read_webhook(
         stored.map(|stored| stored.signing.as_ref().map_or(&[][..], |signing| &signing.secrets));
     WebhookSpec {
         name: name.clone(),
+        display_name: None,
         enabled: enabled.unwrap_or(true),
         event_names: event_names.clone(),
         event_filters: read_filters(event_filters, faults),
@@ -222,6 +223,8 @@ fn show_spec(
 ) -> proto::Webhook {
     let WebhookSpec {
         name,
+        // Of one dialect only.
+        display_name: _,
         enabled,
         event_names,
         event_filters,

@@ -210,7 +210,7 @@ proptest! {
         till_details: bool, customer_identifiers in prop::collection::vec("[a-z]{1,5}", 0..3),
     ) {
         let spec = WebhookSpec {
-            name, enabled, event_names, destination, max_allowed_connections, sla, retry_policy,
+            name, display_name: None, enabled, event_names, destination, max_allowed_connections, sla, retry_policy,
             delivery_order, max_deliveries_per_second, failure_handling, signing, labels,
             payload_format, static_properties, event_filters: Vec::new(),
             enrichment: Enrichment { till_details, customer_identifiers, ..Enrichment::default() },

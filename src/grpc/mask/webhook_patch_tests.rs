@@ -26,6 +26,7 @@ fn sent(name: &str, value: &str) -> HttpHeader {
 fn stored() -> WebhookSpec {
     WebhookSpec {
         name: "old".into(),
+        display_name: None,
         enabled: false,
         event_filters: Vec::new(),
         event_names: vec!["a".into(), "b".into()],

@@ -32,7 +32,9 @@ impl HttpAnswer {
 
     /// The body as JSON; panics where it is none.
     pub(crate) fn json(&self) -> Value {
-        assert_eq!(self.headers["content-type"], "application/json", "{}", self.text());
+        let kind = self.headers["content-type"].to_str().expect("text");
+        let json = ["application/json", "application/json; charset=utf-8"];
+        assert!(json.contains(&kind), "{kind}: {}", self.text());
         serde_json::from_slice(&self.body).expect("JSON")
     }
 

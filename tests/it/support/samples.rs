@@ -50,7 +50,11 @@ fn format_of(value: &str) -> String {
     let text = text.trim_end_matches('"');
     let pattern: String =
         text.chars().map(|c| if c.is_ascii_hexdigit() { '#' } else { c }).collect();
-    let known = ["####-##-##T##:##:##.###+####", "########-####-####-####-############"];
+    let known = [
+        "####-##-##T##:##:##.###+####",
+        "####-##-##T##:##:##.#######+##:##",
+        "########-####-####-####-############",
+    ];
     match pattern.as_str() {
         "########################" => "24 hex digits".to_owned(),
         pattern if known.contains(&pattern) => pattern.to_owned(),
