@@ -1,6 +1,11 @@
 //! Who may call what: for each RPC, as the table of permissions has it.
 
+use std::time::Duration;
+
 use prost::Message;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value,
+};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use tidings::{
     domain::{
@@ -12,10 +17,12 @@ use tidings::{
 use tonic::{Code, Status, Streaming};
 
 use super::support::{
+    clock::ManualClock,
     keys::{self, HOME},
     raw_grpc::call_with,
     refusal::Refusal,
     server::TestServer,
+    theirs::{EVENT_NAME, Theirs},
 };
 
 /// The RPCs that are served and need a permission.
@@ -86,13 +93,17 @@ async fn refused(
 
 #[tokio::test]
 async fn no_rpc_answers_without_credentials_or_with_bad_ones() {
-    let server = TestServer::strict().await;
+    let clock = ManualClock::new();
+    let server = TestServer::with_clock(clock.clone(), |config| config.dev = false).await;
     for (path, _) in served() {
-        let refusal = refused(&server, path, &[], Vec::new()).await;
-        assert_eq!(refusal.what(), (Code::Unauthenticated, "UNAUTHENTICATED"), "{path}");
-        let scheme = [("authorization", "Digest x")];
-        let refusal = refused(&server, path, &scheme, Vec::new()).await;
-        assert_eq!(refusal.what(), (Code::Unauthenticated, "UNAUTHENTICATED"), "{path}");
+        let schemes = [("authorization", "Digest x")];
+        let token = [("authorization", "Bearer tk_nobody")];
+        for headers in [&[][..], &schemes, &token] {
+            let refusal = refused(&server, path, headers, Vec::new()).await;
+            assert_eq!(refusal.what(), (Code::Unauthenticated, "UNAUTHENTICATED"), "{path}");
+        }
+        // More than one bad one each second would have to wait.
+        clock.advance(Duration::from_secs(2));
     }
     let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
     let refusal = refused(&server, reflection, &[], Vec::new()).await;
@@ -150,4 +161,95 @@ async fn administrators_of_all_tenants_name_one_that_exists() {
     let refusal = refused(&server, list, &header, ask("ghost")).await;
     assert_eq!(refusal.what(), (Code::NotFound, "TENANT_NOT_FOUND"));
     call(&server, list, &header, ask("other")).await.expect("a list");
+}
+
+#[tokio::test]
+async fn what_another_tenant_has_is_answered_as_what_nobody_has() {
+    let (server, theirs) = Theirs::make().await;
+    let token = keys::make(&server.database(), HOME, "all").await;
+    let bearer = format!("Bearer {token}");
+    let header = [("authorization", bearer.as_str())];
+    let before = theirs.seen().await;
+    let mut asked = 0;
+    for (path, _) in served() {
+        let Some(named) = naming(path, &|field| theirs_named(&theirs, field)) else { continue };
+        let unknown = naming(path, &nobodys).expect("the same fields");
+        let mut told = Vec::new();
+        for message in [named, unknown] {
+            let answer = call(&server, path, &header, message).await;
+            told.push(answer.map_err(|status| (status.code(), status.message().to_owned())));
+        }
+        assert_eq!(told[0], told[1], "{path}");
+        asked += 1;
+    }
+    assert!(asked > 15, "{asked}");
+    assert_eq!(theirs.seen().await, before, "nothing was changed");
+}
+
+fn theirs_named(theirs: &Theirs, field: &str) -> Option<String> {
+    let id = match field {
+        "webhook_id" | "webhook_ids" => &theirs.webhook_id,
+        "event_id" => &theirs.event_id,
+        "event_log_id" => &theirs.event_log_id,
+        "diverted_event_id" | "diverted_event_ids" => &theirs.diverted_event_id,
+        "job_id" => &theirs.job_id,
+        "api_key_id" => &theirs.api_key_id,
+        "event_name" => EVENT_NAME,
+        _ => return None,
+    };
+    Some(id.to_owned())
+}
+
+/// The same of what nobody has.
+fn nobodys(field: &str) -> Option<String> {
+    let (webhook, event) = ("0".repeat(24), "00000000-0000-4000-8000-000000000000");
+    match field {
+        "webhook_id" | "webhook_ids" => Some(webhook),
+        "event_id" | "job_id" => Some(event.to_owned()),
+        "event_log_id" | "diverted_event_id" | "diverted_event_ids" => {
+            Some(format!("{event}.{webhook}"))
+        }
+        "api_key_id" => Some("ak_0123456789abcdef".to_owned()),
+        "event_name" => Some("ghost".to_owned()),
+        _ => None,
+    }
+}
+
+/// The RPC's request, naming things; absent where it can name none. What makes new things is
+/// left out: it may give them any name.
+fn naming(path: &str, id: &dyn Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
+    let (service, rpc) = path[1..].split_once('/').expect("a path");
+    if rpc.starts_with("Create") || rpc.contains("Publish") {
+        return None;
+    }
+    let pool = DescriptorPool::decode(DESCRIPTOR).expect("a descriptor");
+    let service = pool.get_service_by_name(service).expect("the service");
+    let method = service.methods().find(|method| method.name() == rpc).expect("the RPC");
+    named(&method.input(), 1, id).map(|message| message.encode_to_vec())
+}
+
+/// A message with all the names that it, or what is so many levels below it, can have.
+fn named(
+    of: &MessageDescriptor,
+    depth: usize,
+    id: &dyn Fn(&str) -> Option<String>,
+) -> Option<DynamicMessage> {
+    let value = |field: &FieldDescriptor| match field.kind() {
+        Kind::String => {
+            let text = Value::String(id(field.name())?);
+            Some(if field.is_list() { Value::List(vec![text]) } else { text })
+        }
+        Kind::Message(inner) if depth > 0 && !field.is_list() => {
+            named(&inner, depth - 1, id).map(Value::Message)
+        }
+        _ => None,
+    };
+    let mut message = DynamicMessage::new(of.clone());
+    for field in of.fields() {
+        if let Some(value) = value(&field) {
+            message.set_field(&field, value);
+        }
+    }
+    let is_named = of.fields().any(|field| message.has_field(&field));
+    is_named.then_some(message)
 }

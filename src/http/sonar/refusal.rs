@@ -37,6 +37,7 @@ impl IntoResponse for Refusal {
 fn told(error: Error) -> (StatusCode, String) {
     match error.reason {
         Reason::WebhookNotFound => (StatusCode::NOT_FOUND, "Not Found".to_owned()),
+        Reason::Unauthenticated => (StatusCode::UNAUTHORIZED, "Bad Token".to_owned()),
         reason if !error.violations.is_empty() => {
             // What is wrong with a definition is unprocessable here, a taken name too.
             let status = match status::of(reason) {

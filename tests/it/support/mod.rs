@@ -21,3 +21,4 @@ pub(crate) mod sending;
 pub(crate) mod server;
 pub(crate) mod smtp;
 pub(crate) mod tailing;
+pub(crate) mod theirs;
