@@ -10,6 +10,8 @@ pub const NAME_CHARS: usize = 255;
 pub const DESCRIPTION_CHARS: usize = 4_096;
 /// Bytes of one gRPC request.
 pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// How long the body of an HTTP request may take to come.
+pub const BODY_SPAN: Duration = Duration::from_secs(30);
 /// Faults of one request that are kept; the others are counted. An answer has room for fewer.
 pub const FAULTS: usize = 200;
 /// Bytes of one event's payload.

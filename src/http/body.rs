@@ -1,7 +1,9 @@
 //! Reading the body of a request as JSON.
 
+use std::time::Duration;
+
 use axum::{
-    body::{self, Body},
+    body::{self, Body, HttpBody},
     extract::Request,
 };
 use bytes::Bytes;
@@ -17,6 +19,8 @@ pub(super) enum BodyFault {
     MediaType,
     /// It is larger than a request may be.
     TooLarge,
+    /// It did not come in time.
+    TooSlow,
     /// It is no JSON; in words.
     Malformed(String),
 }
@@ -27,6 +31,7 @@ impl BodyFault {
         match self {
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -38,6 +43,9 @@ impl std::fmt::Display for BodyFault {
             Self::MediaType => write!(f, "the body must be application/json"),
             Self::TooLarge => {
                 write!(f, "the body is larger than {} MiB", limits::REQUEST_BYTES / 1024 / 1024)
+            }
+            Self::TooSlow => {
+                write!(f, "the body took longer than {} s", limits::BODY_SPAN.as_secs())
             }
             Self::Malformed(why) => write!(f, "the body is no JSON: {why}"),
         }
@@ -57,12 +65,17 @@ pub(super) async fn read_json_text(request: Request) -> Result<Bytes, BodyFault>
     {
         return Err(BodyFault::MediaType);
     }
-    read(request.into_body()).await
+    read(request.into_body(), limits::BODY_SPAN).await
 }
 
-/// Reads a body of any kind.
-pub(super) async fn read(body: Body) -> Result<Bytes, BodyFault> {
-    body::to_bytes(body, limits::REQUEST_BYTES).await.map_err(|error| {
+/// Reads a body of any kind that comes within that time.
+pub(super) async fn read(body: Body, span: Duration) -> Result<Bytes, BodyFault> {
+    // What says that it is too large does not have to come.
+    if body.size_hint().lower() > limits::REQUEST_BYTES as u64 {
+        return Err(BodyFault::TooLarge);
+    }
+    let read = tokio::time::timeout(span, body::to_bytes(body, limits::REQUEST_BYTES)).await;
+    read.map_err(|_| BodyFault::TooSlow)?.map_err(|error| {
         let source = std::error::Error::source(&error);
         match source {
             Some(source) if source.is::<http_body_util::LengthLimitError>() => BodyFault::TooLarge,
@@ -104,5 +117,11 @@ mod tests {
             let refused = read_json(request(None, bad.to_owned())).await;
             assert!(matches!(refused, Err(BodyFault::Malformed(_))), "{refused:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_waited_for_no_longer() {
+        let endless = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+        assert_eq!(read(endless, Duration::from_millis(1)).await, Err(BodyFault::TooSlow));
     }
 }

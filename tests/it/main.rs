@@ -29,6 +29,7 @@ mod forbidden_destinations;
 mod grpc_web;
 mod http_annotations;
 mod jwt;
+mod http_attacks;
 mod lanes;
 mod layers;
 mod one_server;

@@ -59,6 +59,7 @@ codes! {
     MediaTypeNotSupported = 900_053 "MEDIA_TYPE_NOT_SUPPORTED",
     MethodNotAllowed = 900_054 "METHOD_NOT_ALLOWED",
     PathNotFound = 900_055 "PATH_NOT_FOUND",
+    BodyTooSlow = 900_056 "BODY_TOO_SLOW",
     MemberIgnored = 900_101 "MEMBER_IGNORED",
     ParameterIgnored = 900_102 "PARAMETER_IGNORED",
     SeveralRecords = 900_103 "SEVERAL_RECORDS",

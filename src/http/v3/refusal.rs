@@ -60,6 +60,7 @@ fn code(fault: &BodyFault) -> Code {
     match fault {
         BodyFault::MediaType => Code::MediaTypeNotSupported,
         BodyFault::TooLarge => Code::BodyTooLarge,
+        BodyFault::TooSlow => Code::BodyTooSlow,
         BodyFault::Malformed(_) => Code::BodyMalformed,
     }
 }

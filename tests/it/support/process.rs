@@ -126,6 +126,14 @@ impl ServerProcess {
         *self = Self::spawn(&database, &self.address.to_string(), "").await;
     }
 
+    /// KiB of memory that it has in use.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// A channel that connects again after each restart.
     pub(crate) fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("a URI");
