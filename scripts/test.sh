@@ -106,7 +106,7 @@ install_python() {
     python=$folder/bin/python
     # The copy is made last: it says that the folder is complete.
     if cmp -s "$requirements" "$folder/requirements.txt" &&
-        "$python" -c 'import grpc, standardwebhooks'; then
+        "$python" -c 'import grpc, schemathesis, standardwebhooks'; then
         return 0
     fi
     rm -rf "$folder"
@@ -136,6 +136,7 @@ step 1800 "building tests" cargo test --no-run "${features[@]}"
 step 900 "tests" cargo test "${features[@]}"
 step 120 "demo" "$binary" demo --exit
 step 300 "a client in Python" "$python" tests/python/round.py "$binary"
+step 180 "answers as OpenAPI documents them" "$python" tests/python/openapi.py "$binary"
 step 300 "signatures" "$python" tests/python/signatures.py "$binary" "$javascript"
 step 300 "the live tail in curl and EventSource" "$python" tests/python/tail.py "$binary" "$javascript"
 step 300 "buf curl as a client" tests/python/buf_curl.sh "$buf" "$binary"

@@ -18,6 +18,7 @@ const DELETE: Method = Method::DELETE;
 
 /// All routes by method and path. HEAD is answered as GET is.
 pub const ACCESS: &[(Method, &str, Access)] = &[
+    (GET, "/openapi.json", Open),
     // v3
     (GET, "/v3/webHooks", Needs(WebhooksRead)),
     (POST, "/v3/webHooks", Needs(WebhooksWrite)),

@@ -65,11 +65,15 @@ pub(super) async fn read_json_text(request: Request) -> Result<Bytes, BodyFault>
     {
         return Err(BodyFault::MediaType);
     }
-    read(request.into_body(), limits::BODY_SPAN).await
+    read(request.into_body()).await
 }
 
-/// Reads a body of any kind that comes within that time.
-pub(super) async fn read(body: Body, span: Duration) -> Result<Bytes, BodyFault> {
+/// Reads a body of any kind.
+pub(super) async fn read(body: Body) -> Result<Bytes, BodyFault> {
+    read_within(body, limits::BODY_SPAN).await
+}
+
+async fn read_within(body: Body, span: Duration) -> Result<Bytes, BodyFault> {
     // What says that it is too large does not have to come.
     if body.size_hint().lower() > limits::REQUEST_BYTES as u64 {
         return Err(BodyFault::TooLarge);
@@ -122,6 +126,6 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_waited_for_no_longer() {
         let endless = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
-        assert_eq!(read(endless, Duration::from_millis(1)).await, Err(BodyFault::TooSlow));
+        assert_eq!(read_within(endless, Duration::from_millis(1)).await, Err(BodyFault::TooSlow));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each dialect has its own paths, shapes and errors; no quirk of one leaves its module.
 //! What they share is here: which permission each route needs (`access`) and who is let
-//! through (`gate`), how JSON is read, why requests are refused, and which status a
+//! through (`gate`), the OpenAPI document (`openapi`), how JSON is read, why requests are
+//! refused, and which status a
 //! [`Reason`](crate::domain::error::Reason) has.
 
 mod access;
@@ -10,6 +11,7 @@ mod answer;
 mod body;
 mod gate;
 mod members;
+mod openapi;
 mod pages;
 mod parameters;
 mod refusal;
@@ -38,14 +40,16 @@ pub struct Facades {
 ///
 /// # Errors
 ///
-/// In words, where the routes are not those of [`ACCESS`], which no test would let pass.
+/// In words, where the routes, or those of the OpenAPI document, are not those of [`ACCESS`],
+/// which no test would let pass.
 pub fn routes(facades: Facades, origins: &[HeaderValue]) -> Result<Router, String> {
     let services = &facades.services;
     let dialects = [
+        openapi::routes(services)?,
+        v3::routes(services, origins),
         sonar::routes(services),
         socotra::routes(services),
         superoffice::routes(services),
-        v3::routes(services, origins),
     ];
     routes::check(&dialects)?;
     let all = dialects.into_iter().fold(Router::new(), |all, dialect| all.merge(dialect.router));

@@ -15,19 +15,22 @@ impl Parameters {
         Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
-    /// Takes out all values of a parameter.
-    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+    fn take(&mut self, name: &str) -> Vec<String> {
         let taken = self.0.extract_if(.., |(known, _)| known == name);
-        taken.map(|(_, value)| value).filter(|value| !value.is_empty()).collect()
+        taken.map(|(_, value)| value).collect()
+    }
+
+    /// Takes out all values of a parameter; an empty one counts as absent.
+    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+        let mut texts = self.take(name);
+        texts.retain(|text| !text.is_empty());
+        texts
     }
 
     /// Takes out the one value of a parameter; an empty one counts as absent.
     pub(super) fn text(&mut self, name: &str, faults: &mut Faults) -> Option<String> {
-        let mut all = self.texts(name);
-        if all.len() > 1 {
-            faults.invalid(name, "is given twice");
-        }
-        all.pop()
+        let texts = self.texts(name);
+        only(name, texts, faults)
     }
 
     /// Takes out all values of a parameter, each of which has to be of a kind.
@@ -38,7 +41,7 @@ impl Parameters {
         faults: &mut Faults,
     ) -> Vec<T> {
         let mut read = Vec::new();
-        for text in self.texts(name) {
+        for text in self.take(name) {
             match text.parse() {
                 Ok(value) => read.push(value),
                 Err(_) if faults.names(name) => {}
@@ -55,8 +58,8 @@ impl Parameters {
         wanted: &str,
         faults: &mut Faults,
     ) -> Option<T> {
-        let text = self.text(name, faults)?;
-        let value = text.parse().ok();
+        let texts = self.take(name);
+        let value = only(name, texts, faults)?.parse().ok();
         if value.is_none() {
             faults.invalid(name, format!("must be {wanted}"));
         }
@@ -87,6 +90,14 @@ impl Parameters {
     }
 }
 
+/// The one value of a parameter; of several the last.
+fn only(name: &str, mut values: Vec<String>, faults: &mut Faults) -> Option<String> {
+    if values.len() > 1 {
+        faults.invalid(name, "is given twice");
+    }
+    values.pop()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,7 +105,7 @@ mod tests {
     #[test]
     fn parameters_are_taken_once_and_what_is_wrong_is_named() {
         let mut faults = Faults::default();
-        let query = "a=1&b=x&b=y&c=no&d=&limit=0&e=true&e=false&f=%ff%2B+z&x=1";
+        let query = "a=1&b=x&b=y&c=no&d=&limit=0&e=true&e=false&f=%ff%2B+z&g=&h=&x=1";
         let mut parameters = Parameters::of(Some(query));
         assert_eq!(parameters.one::<u16>("a", "a number", &mut faults), Some(1));
         assert_eq!(parameters.texts("b"), ["x", "y"]);
@@ -103,8 +114,13 @@ mod tests {
         assert_eq!(parameters.count("limit", 1..=1_000, &mut faults), None);
         assert_eq!(parameters.one::<bool>("e", "true or false", &mut faults), Some(false));
         assert_eq!(parameters.text("f", &mut faults).as_deref(), Some("\u{fffd}+ z"));
+        assert_eq!(parameters.one::<u16>("g", "a number", &mut faults), None);
+        assert!(parameters.all::<u16>("h", "a number", &mut faults).is_empty());
         assert_eq!(parameters.left().collect::<Vec<_>>(), ["x"]);
         let told = faults.into_error().violations;
-        assert_eq!(told.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(), ["c", "limit", "e"]);
+        assert_eq!(
+            told.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(),
+            ["c", "limit", "e", "g", "h"]
+        );
     }
 }

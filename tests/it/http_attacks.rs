@@ -4,7 +4,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use http::Method;
-use tempfile::TempDir;
 use tidings::http::ACCESS;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,7 +11,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::support::{http_client::HttpClient, process::ServerProcess, server::TestServer};
+use super::support::{
+    database::Database, http_client::HttpClient, process::ServerProcess, server::TestServer,
+};
 
 /// How long an answer, or the end of a connection, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,16 +26,14 @@ const LARGE: usize = 10 << 20;
 struct Target {
     server: ServerProcess,
     before: u64,
-    _directory: TempDir,
 }
 
 impl Target {
     async fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let server = ServerProcess::start(&directory.path().join("tidings.db")).await;
+        let server = ServerProcess::start(&Database::new().await).await;
         assert_works(server.address).await;
         let before = server.memory_kib();
-        Self { server, before, _directory: directory }
+        Self { server, before }
     }
 
     fn address(&self) -> SocketAddr {

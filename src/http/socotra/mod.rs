@@ -25,6 +25,9 @@ const DEFAULT_COUNT: i32 = 25;
 /// Results of a page, at most.
 const MAX_COUNT: i32 = 100;
 
+/// Its part of the OpenAPI document.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The routes of this dialect.
 pub(super) fn routes(services: &Services) -> Dialect {
     let one_webhook = "/event/{tenantLocator}/webhooks/{locator}";

@@ -32,6 +32,9 @@ use crate::{
     },
 };
 
+/// Its part of the OpenAPI document.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The routes of this dialect.
 pub(super) fn routes(services: &Services) -> Dialect {
     Routes::<Refusal>::new(services)

@@ -28,6 +28,9 @@ use self::refusal::Refusal;
 use super::routes::{Dialect, Routes};
 use crate::service::{Services, scope::Scope};
 
+/// Its part of the OpenAPI document.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The routes of this dialect. Pages of these origins may call them from a browser.
 pub(super) fn routes(services: &Services, origins: &[HeaderValue]) -> Dialect {
     Routes::<Refusal>::new(services)
