@@ -150,6 +150,9 @@ impl Dispatcher {
             self.alarm(clock.now());
             self.act();
             if self.draining.is_some() && self.turns.in_flight() == 0 {
+                // The keeper begins nothing anew; others need not wait for the lease's end.
+                queue.close();
+                let _ = self.store.end_lease(self.ownership.tenure.node).await;
                 if let Some(reply) = self.draining.take() {
                     let _ = reply.send(());
                 }

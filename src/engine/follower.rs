@@ -40,7 +40,7 @@ impl Follower {
     /// `STORE_UNAVAILABLE`.
     pub async fn begin(store: Store, engine: Engine) -> Result<Self> {
         // Listening begins first: what comes in between is looked at twice.
-        let hints = store.hints();
+        let hints = store.hints().await;
         let states = store.tenant_states().await?;
         let known = states.iter().map(|state| (state.key, state.config_version)).collect();
         let follower = Self { store, engine, hints, known };

@@ -36,6 +36,9 @@ impl Keeper {
         let (mut node, mut quiet, mut asked) = (None, Shards::default(), Shards::default());
         loop {
             let begun = Instant::now();
+            if self.inputs.is_closed() {
+                return;
+            }
             if let Ok(lease) = self.store.renew_lease(node, &quiet).await {
                 if node.is_some_and(|node: NodeKey| node != lease.node) {
                     tracing::warn!("the others gave this node up; it begins anew");

@@ -72,8 +72,9 @@ use self::{
     connect::Lock,
     dialect::Dialect,
     heads::Heads,
+    hints::Announcer,
     timed::Timed,
-    writer::{WriteTx, Writer},
+    writer::{Told, WriteTx, Writer},
 };
 use crate::domain::{
     error::Error,
@@ -88,6 +89,11 @@ const ACCEPTED_COMMITS: usize = 1_024;
 #[derive(Clone)]
 pub struct Store {
     readers: Timed<DatabaseConnection>,
+    /// Absent where this process is the only node.
+    nodes: Option<DatabaseConnection>,
+    /// Under which name its hints go out.
+    who: u64,
+    announcer: Announcer,
     writer: Writer,
     heads: Heads,
     database_id: DatabaseId,
@@ -153,18 +159,31 @@ impl Store {
         let session_key =
             read_key(&session_key).ok_or_else(|| format!("{url} has no session key"))?;
 
+        let nodes = connect::nodes(url).await.map_err(|e| failed("open", e))?;
+        let who = rand::random();
+        let announcer = Announcer::start(nodes.clone(), who);
         let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);
         let heads = Heads::default();
         let writer = Writer::start(
             Timed { connection: writer, limit },
             log,
             event_keys,
-            heads.clone(),
-            accepted,
+            Told::new(heads.clone(), accepted, announcer.clone()),
         );
         let database_id = DatabaseId(id.unsigned_abs());
         let _lock = lock.map(Arc::new);
-        let store = Self { readers, writer, heads, database_id, secret_keys, session_key, _lock };
+        let store = Self {
+            readers,
+            nodes,
+            who,
+            announcer,
+            writer,
+            heads,
+            database_id,
+            secret_keys,
+            session_key,
+            _lock,
+        };
         Ok((store, deliveries))
     }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_webhooks;
 mod bodies;
 mod cli;
+mod cluster;
 mod connection_limit;
 mod crash;
 mod credentials;

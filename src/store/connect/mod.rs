@@ -38,6 +38,14 @@ pub(super) async fn readers(url: &DatabaseUrl) -> Result<DatabaseConnection, DbE
     }
 }
 
+/// Opens the connections on which nodes hear of each other; a file has one node.
+pub(super) async fn nodes(url: &DatabaseUrl) -> Result<Option<DatabaseConnection>, DbErr> {
+    match &url.place {
+        Place::File(_) => Ok(None),
+        Place::Server(options) => postgres::nodes(options, url.usage).await.map(Some),
+    }
+}
+
 /// Opens what keeps the write-ahead log of a file bounded; a server does that by itself.
 pub(super) async fn log(url: &DatabaseUrl) -> Result<Option<Log>, DbErr> {
     match &url.place {

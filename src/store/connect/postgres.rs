@@ -15,6 +15,11 @@ use crate::store::database_url::Usage;
 /// Connections that write, in turn: while one is given back after a transaction, which
 /// takes a moment, the next transaction begins on the other.
 const WRITERS: u32 = 2;
+/// Connections for what nodes have to do with each other.
+const NODES: u32 = 3;
+/// A transaction in which nothing happens for so long belongs to a node that is gone or
+/// stopped: it must not hold up the others for longer than the lease of that node.
+const IDLE_IN_TRANSACTION: &str = "4000";
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
 /// A connection that was idle for so long is tried before it is used: the server may have
@@ -45,6 +50,14 @@ pub(super) async fn readers(
     pool(count, usage.timeout).connect(limited(options, usage.timeout)).await
 }
 
+/// One to listen, one to tell, one for the lease: none of them waits for anything else.
+pub(super) async fn nodes(
+    options: &PgConnectOptions,
+    usage: Usage,
+) -> Result<DatabaseConnection, DbErr> {
+    pool(NODES, usage.timeout).connect(limited(options.clone(), usage.timeout)).await
+}
+
 /// One connection that has the schema alone, however long others have it before. Its
 /// statements have no limit: a change of the schema takes what it takes.
 pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
@@ -58,8 +71,7 @@ fn limited(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
     let timeout = timeout.as_millis().to_string();
     options.options([
         ("statement_timeout", &timeout),
-        // Who loses its node in the middle of a transaction holds nobody up for long.
-        ("idle_in_transaction_session_timeout", &timeout),
+        ("idle_in_transaction_session_timeout", &IDLE_IN_TRANSACTION.to_owned()),
     ])
 }
 

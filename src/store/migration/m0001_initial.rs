@@ -6,6 +6,7 @@
 use sea_orm_migration::prelude::*;
 
 use super::words::Words;
+use crate::domain::shard::Shards;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -56,6 +57,12 @@ fn statements(words: &Words) -> Vec<String> {
             CHECK (0 <= floor AND floor <= head)
         ) {roomy}"
         ),
+        // A node that serves the database, until its lease is over: by the database's clock,
+        // in microseconds.
+        format!("CREATE TABLE nodes (node_key {serial}, lease_end BIGINT NOT NULL)"),
+        // The lanes, in shards; each belongs to the node that it names, where there is one.
+        "CREATE TABLE shards (shard SMALLINT PRIMARY KEY, node_key BIGINT)".to_owned(),
+        format!("INSERT INTO shards (shard) VALUES {}", all_shards()),
         // realm is a tenant's id, or * for all tenants. Of a token only the hash is
         // stored, in hex.
         format!(
@@ -359,6 +366,11 @@ fn statements(words: &Words) -> Vec<String> {
     ];
     statements.extend(event_keys.map(str::to_owned));
     statements
+}
+
+fn all_shards() -> String {
+    let rows = Shards::ALL.iter().map(|shard| format!("({})", shard.0));
+    rows.collect::<Vec<_>>().join(", ")
 }
 
 #[expect(elided_lifetimes_in_paths, reason = "async_trait needs the trait's own form")]

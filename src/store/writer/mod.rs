@@ -27,12 +27,8 @@ pub use self::{
     record::Settlement,
 };
 use self::{
-    checkpoint::Checkpointer,
-    event_keys::EventKeys,
-    gather::Waiting,
-    publish::PublishUnit,
-    record::RecordUnit,
-    transaction::{Told, WriterState},
+    checkpoint::Checkpointer, event_keys::EventKeys, gather::Waiting, publish::PublishUnit,
+    record::RecordUnit, transaction::WriterState,
 };
 pub(super) use self::{
     doubt::Verdict,
@@ -40,11 +36,9 @@ pub(super) use self::{
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
     place::Entry,
     publish::{Accepted, accept},
-    transaction::{Lock, WriteTx},
+    transaction::{Lock, Told, WriteTx},
 };
-use super::{
-    NodeKey, connect::Log, dialect::Dialect, failure::Failure, heads::Heads, timed::Timed,
-};
+use super::{NodeKey, connect::Log, dialect::Dialect, failure::Failure, timed::Timed};
 use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
@@ -78,16 +72,14 @@ enum Unit {
 }
 
 impl Writer {
-    /// Starts the writer. `accepted` receives what each commit brought, in their order.
+    /// Starts the writer.
     pub(super) fn start(
         connection: Timed<DatabaseConnection>,
         log: Option<Log>,
         event_keys: EventKeys,
-        heads: Heads,
-        accepted: mpsc::Sender<Vec<Commit>>,
+        told: Told,
     ) -> Self {
-        let expansions = Arc::<Notify>::default();
-        let told = Told { heads, accepted, expansions: Arc::clone(&expansions) };
+        let expansions = Arc::clone(&told.expansions);
         let state = WriterState { connection, event_keys, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sea_orm::{
@@ -28,6 +31,7 @@ use crate::{
         dialect::Dialect,
         failure::{Failure, corrupt, is_passing},
         heads::Heads,
+        hints::{Announcer, Hint},
         rows::Row,
         timed::{Timed, within},
     },
@@ -43,12 +47,26 @@ pub(super) struct WriterState {
 }
 
 /// Who is told of commits.
-pub(super) struct Told {
-    pub(super) heads: Heads,
+pub(in crate::store) struct Told {
+    heads: Heads,
     /// What each commit brought.
-    pub(super) accepted: mpsc::Sender<Vec<Commit>>,
+    accepted: mpsc::Sender<Vec<Commit>>,
+    /// Other nodes.
+    announcer: Announcer,
     /// Wakes who makes deliveries that were left for later.
     pub(super) expansions: Arc<Notify>,
+}
+
+impl Told {
+    /// Who waits for the heads of journals, the engine, which hears what each commit brought
+    /// in their order, and other nodes.
+    pub(in crate::store) fn new(
+        heads: Heads,
+        accepted: mpsc::Sender<Vec<Commit>>,
+        announcer: Announcer,
+    ) -> Self {
+        Self { heads, accepted, announcer, expansions: Arc::default() }
+    }
 }
 
 /// What a commit tells of.
@@ -58,6 +76,8 @@ pub(super) struct News {
     commits: BTreeMap<TenantKey, Commit>,
     /// Whether deliveries were left for later.
     pub(super) deferred: bool,
+    /// Whether the configuration of a tenant was changed.
+    configured: AtomicBool,
 }
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
@@ -184,6 +204,7 @@ impl WriteTx {
     /// Waits until no publish of the tenant is under way, and lets none begin before the end:
     /// its configuration is changed. To be done first.
     pub(in crate::store) async fn change(&self, tenant: TenantKey) -> Result<(), DbErr> {
+        self.news.configured.store(true, Ordering::Relaxed);
         self.alone(Lock::Config, tenant.0).await
     }
 
@@ -325,8 +346,12 @@ impl WriteTx {
 
 impl Told {
     async fn tell(&self, news: News) {
-        for commit in news.commits.values() {
-            self.heads.raise(commit.tenant, commit.last);
+        for Commit { tenant, first, last, .. } in news.commits.values() {
+            self.heads.raise(*tenant, *last);
+            self.announcer.tell(Hint::Entries { tenant: *tenant, first: *first, last: *last });
+        }
+        if news.configured.into_inner() {
+            self.announcer.tell(Hint::Configuration);
         }
         if news.deferred {
             self.expansions.notify_one();

@@ -112,6 +112,22 @@ impl ServerProcess {
         Self { child, database: Arc::clone(database), address }
     }
 
+    /// Stops it with SIGSTOP, until [`Self::resume`].
+    pub(crate) async fn pause(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on.
+    pub(crate) async fn resume(&self) {
+        self.signal("CONT").await;
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await;
+        assert!(status.expect("kill runs").success());
+    }
+
     /// Kills it with SIGKILL and starts another one on the same database and port.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.child.kill().await.expect("killed");
