@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a path calls the tenant that it names.
-const TENANT: &str = "tenantLocator";
+pub(super) const TENANT: &str = "tenantLocator";
 /// What a query calls its token.
 pub(super) const QUERY_TOKEN: &str = "access_token";
 

@@ -12,17 +12,19 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::ACCESS,
-    answer,
+    answer, gate,
     refusal::Cause,
     routes::{Dialect, Routes},
-    socotra, sonar, status, v3,
+    socotra, sonar, status, superoffice, v3,
 };
 use crate::{domain::access::Access, service::Services};
 
 /// What all dialects share, and this route.
 const BASE: &str = include_str!("openapi.json");
 /// The files of the dialects.
-const DIALECTS: [&str; 3] = [v3::OPENAPI, sonar::OPENAPI, socotra::OPENAPI];
+const DIALECTS: [&str; 4] = [v3::OPENAPI, superoffice::OPENAPI, sonar::OPENAPI, socotra::OPENAPI];
+/// The headers that name the tenant, where the path does not.
+const TENANT: [&str; 2] = ["#/components/parameters/Tenant", "#/components/parameters/OrgId"];
 
 /// The route of the document.
 ///
@@ -88,8 +90,8 @@ fn parse(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|e| format!("a file of the OpenAPI document: {e}"))
 }
 
-/// Tells each operation of a file what credentials it needs, and how it refuses who lacks them;
-/// gives how many there are.
+/// Tells each operation of a file what credentials it needs, how it refuses who lacks them, and
+/// where the tenant is named; gives how many there are.
 fn permit(file: &mut Value) -> Result<usize, String> {
     let schemes = file.get("security").cloned().unwrap_or_default();
     let refusals = file.get("x-refusals").cloned().unwrap_or_default();
@@ -105,7 +107,10 @@ fn permit(file: &mut Value) -> Result<usize, String> {
                 .ok_or_else(|| format!("{method} {path} is in the OpenAPI document only"))?;
             operation["security"] = security(&schemes, operation, access);
             if access != Access::Open {
-                add(&mut operation["responses"], &refusals)?;
+                refuse(operation, &refusals);
+            }
+            if matches!(access, Access::Needs(_)) && !path.contains(gate::TENANT) {
+                name_tenant(operation)?;
             }
             count += 1;
         }
@@ -125,6 +130,29 @@ fn security(schemes: &Value, operation: &Value, access: Access) -> Value {
     let all = [schemes, &own].into_iter().filter_map(Value::as_array).flatten();
     let names = all.filter_map(Value::as_object).flat_map(Map::keys);
     names.map(|name| json!({ name: roles })).collect()
+}
+
+/// Adds the refusals that an operation does not tell in words of its own.
+fn refuse(operation: &mut Value, refusals: &Value) {
+    for (status, refusal) in refusals.as_object().into_iter().flatten() {
+        let told = &mut operation["responses"][status.as_str()];
+        if told.is_null() {
+            *told = refusal.clone();
+        }
+    }
+}
+
+/// Adds the headers that name the tenant.
+fn name_tenant(operation: &mut Value) -> Result<(), String> {
+    let parameters = &mut operation["parameters"];
+    if parameters.is_null() {
+        *parameters = json!([]);
+    }
+    let Some(parameters) = parameters.as_array_mut() else {
+        return Err("no parameters".to_owned());
+    };
+    parameters.extend(TENANT.map(|to| json!({ "$ref": to })));
+    Ok(())
 }
 
 /// Adds a file to the document; nothing may be there twice.
@@ -158,6 +186,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::tenant;
 
     /// All values of members of that name.
     fn all<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
@@ -226,7 +255,7 @@ mod tests {
         for to in &used {
             assert!(document.pointer(to).is_some(), "{to} is not there");
         }
-        for kind in ["schemas", "responses", "headers"] {
+        for kind in ["schemas", "responses", "headers", "parameters"] {
             for name in document["components"][kind].as_object().expect("components").keys() {
                 let to = format!("/components/{kind}/{name}");
                 assert!(used.contains(&to), "{to} is not used");
@@ -250,6 +279,24 @@ mod tests {
             named.iter().all(|id| id.as_str().is_some_and(|id| ids.contains(&id))),
             "{named:?}"
         );
+    }
+
+    #[test]
+    fn the_tenant_is_named_by_the_path_or_by_headers() {
+        let document = document().expect("a document");
+        let named: Vec<_> = TENANT
+            .iter()
+            .map(|to| document.pointer(&to[1..]).expect("a parameter")["name"].clone())
+            .map(|name| name.as_str().expect("a name").to_lowercase())
+            .collect();
+        assert_eq!(named, tenant::HEADERS.each_ref().map(|name| name.as_str().to_owned()));
+        for (method, path, operation) in operations(&document) {
+            let open = operation["security"] == json!([]);
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let told = parameters.filter(|p| TENANT.iter().any(|to| p["$ref"] == *to)).count();
+            let expected = if open || path.contains("{tenantLocator}") { 0 } else { TENANT.len() };
+            assert_eq!(told, expected, "{method} {path}");
+        }
     }
 
     #[test]

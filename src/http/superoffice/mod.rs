@@ -30,6 +30,9 @@ use crate::service::Services;
 /// Where webhooks are.
 const PATH: &str = "/api/v1/Webhook";
 
+/// Its part of the OpenAPI document.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
 /// The routes of this dialect.
 pub(super) fn routes(services: &Services) -> Dialect {
     let one = "/api/v1/Webhook/{id}";

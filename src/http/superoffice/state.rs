@@ -1,5 +1,7 @@
 //! `State` of a webhook: what its owner wants and what became of it, in one word.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,16 +33,10 @@ impl State {
     /// Reads a name, without regard to case, or a number; forms and queries write that as text.
     pub(super) fn read(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) => Self::parse(text),
+            Value::String(text) => text.parse().ok(),
             Value::Number(number) => Self::numbered(number.as_u64()?),
             _ => None,
         }
-    }
-
-    /// Reads a name or a number.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let named = Self::ALL.into_iter().find(|s| format!("{s:?}").eq_ignore_ascii_case(text));
-        named.or_else(|| Self::numbered(text.parse().ok()?))
     }
 
     fn numbered(number: u64) -> Option<Self> {
@@ -54,6 +50,16 @@ impl State {
             Self::Stopped => vec![WebhookState::Stopped, WebhookState::Suspended],
             Self::TooManyErrors => vec![WebhookState::TooManyErrors],
         }
+    }
+}
+
+impl FromStr for State {
+    type Err = ();
+
+    /// Reads a name or a number.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let named = Self::ALL.into_iter().find(|s| format!("{s:?}").eq_ignore_ascii_case(text));
+        named.or_else(|| Self::numbered(text.parse().ok()?)).ok_or(())
     }
 }
 

@@ -81,11 +81,8 @@ pub(super) async fn list(
 }
 
 fn read_states(parameters: &mut Parameters, faults: &mut Faults) -> Vec<WebhookState> {
-    let Some(text) = parameters.text("statusFilter", faults) else { return Vec::new() };
-    let state = state::State::parse(&text);
-    if state.is_none() {
-        faults.invalid("statusFilter", "must be Active, Stopped or TooManyErrors, or 1, 2 or 3");
-    }
+    let wanted = "Active, Stopped or TooManyErrors, or 1, 2 or 3";
+    let state = parameters.one::<state::State>("statusFilter", wanted, faults);
     state.map(state::State::states).unwrap_or_default()
 }
 
