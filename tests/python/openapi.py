@@ -4,21 +4,27 @@ and none is a fault of the server.
 
     openapi.py BINARY
 
-The same requests in each run. Left out is the live tail, whose answer has no end, and that
-good requests are accepted: what a request may name, and where a webhook may lead, no
-document can say.
+The same requests in each run. A receiver stands where the examples of SuperOffice lead:
+webhooks of that dialect are only made where the test event is taken. Left out is the live
+tail, whose answer has no end, and that good requests are accepted: what a request may name,
+and where a webhook may lead, no document can say.
 """
 
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.request import urlopen
 
 CONFIGURATION = Path(__file__).resolve().with_suffix(".toml")
 # Paths that the runs leave out.
 TAIL = "/v3/webHooks/eventLog/tail"
 TOKENS = "/v3/oauth/token/generate"
+# Where examples of the document lead, to be replaced by a receiver.
+TARGET = "https://receiver.example/superoffice"
 # Seconds that a run may take; far more than it does.
 DEADLINE = 170
 
@@ -38,6 +44,27 @@ UNAUTHENTICATED = [
 ]
 
 
+class Receiver(BaseHTTPRequestHandler):
+    """Takes whatever is sent."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def receiver():
+    """A receiver on this machine; gives its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}/"
+        listening.shutdown()
+
+
 @contextmanager
 def server(binary, directory):
     """A server that asks for credentials, with a token that is good for everything."""
@@ -46,6 +73,7 @@ def server(binary, directory):
     token = subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
     log = open(f"{directory}/log", "w")
     command = [binary, "serve", "--log=warn", "--listen=127.0.0.1:0", database]
+    command += ["--allow-destination=127.0.0.0/8"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         line = process.stdout.readline().split()
@@ -57,13 +85,22 @@ def server(binary, directory):
         process.wait()
 
 
+def fetch(address, target, directory):
+    """Writes the document to a file, with examples that lead to the target."""
+    with urlopen(f"http://{address}/openapi.json") as answer:
+        document = answer.read().decode()
+    assert TARGET in document
+    Path(directory, "openapi.json").write_text(document.replace(TARGET, target))
+
+
 def start(address, token, options, directory):
     command = [
         # It comes with the environment of the interpreter.
         Path(sys.executable).with_name("schemathesis"),
         f"--config-file={CONFIGURATION}",
         "run",
-        f"http://{address}/openapi.json",
+        "openapi.json",
+        f"--url=http://{address}",
         f"--header=Authorization: Bearer {token}",
         f"--exclude-path={TAIL}",
         "--generation-deterministic",
@@ -79,7 +116,12 @@ def start(address, token, options, directory):
 
 
 def run(binary):
-    with tempfile.TemporaryDirectory() as directory, server(binary, directory) as (address, token):
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        receiver() as target,
+        server(binary, directory) as (address, token),
+    ):
+        fetch(address, target, directory)
         kinds = (THOROUGH, UNAUTHENTICATED)
         runs = [start(address, token, options, directory) for options in kinds]
         failed = False
