@@ -66,6 +66,7 @@ install_packages() {
     command -v npm >/dev/null || packages+=(npm)
     command -v curl >/dev/null || packages+=(curl)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
     ((${#packages[@]})) || return 0
 
     local missing="these Debian packages, or what they stand for, are missing: ${packages[*]}"
@@ -134,6 +135,7 @@ step 1800 "documentation" env RUSTDOCFLAGS="-D warnings" \
 # Makes the binary that the steps after it run, too.
 step 1800 "building tests" cargo test --no-run "${features[@]}"
 step 900 "tests" cargo test "${features[@]}"
+step 900 "tests on PostgreSQL" scripts/postgres.sh cargo test "${features[@]}" --test it
 step 120 "demo" "$binary" demo --exit
 step 300 "a client in Python" "$python" tests/python/round.py "$binary"
 step 180 "answers as OpenAPI documents them" "$python" tests/python/openapi.py "$binary"

@@ -124,6 +124,18 @@ impl Bulk {
         tx: &impl ConnectionTrait,
         values: Vec<Value>,
     ) -> Result<u64, Failure> {
+        let text = self.texts[SIZES.len()].get_or_init(|| match self.action {
+            Action::Insert { .. } => self.part(1, "", |_| None),
+            Action::Update(sql) => {
+                let (given, from) = self.given(1, |_| None);
+                format!("WITH new({}) AS (SELECT {given} {from}) {sql}", self.names())
+            }
+        });
+        execute(tx, text, self.arrays(values)?).await
+    }
+
+    /// The values of all rows as one array per column, as PostgreSQL takes them.
+    pub(super) fn arrays(&self, values: Vec<Value>) -> Result<Vec<Value>, Failure> {
         let rows = values.len() / self.columns.len();
         let mut arrays: Vec<Vec<Value>> =
             self.columns.iter().map(|_| Vec::with_capacity(rows)).collect();
@@ -131,9 +143,44 @@ impl Bulk {
             arrays[at].push(self.columns[at].1.element(value)?);
         }
         let arrays = arrays.into_iter().zip(self.columns);
-        let arrays = arrays.map(|(values, (_, kind))| kind.array(values)).collect();
-        let text = self.texts[SIZES.len()].get_or_init(|| self.over_arrays());
-        execute(tx, text, arrays).await
+        Ok(arrays.map(|(values, (_, kind))| kind.array(values)).collect())
+    }
+
+    /// How many arrays it takes.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// An insertion over arrays, the first of which is parameter `first`, as a part of a
+    /// larger statement: the rows are called `given`, `join` follows them, and `reads` may
+    /// say how a column is read.
+    pub(super) fn part(
+        &self,
+        first: usize,
+        join: &str,
+        reads: fn(&str) -> Option<&'static str>,
+    ) -> String {
+        let Action::Insert { table, fixed: (_, values), after } = self.action else {
+            return String::new();
+        };
+        let (mut given, from) = self.given(first, reads);
+        if !values.is_empty() {
+            given = format!("{given}, {values}");
+        }
+        format!("INSERT INTO {table} ({}) SELECT {given} {from} {join} {after}", self.inserted())
+    }
+
+    /// The columns as they are read from arrays, and the arrays as a table.
+    fn given(&self, first: usize, reads: fn(&str) -> Option<&'static str>) -> (String, String) {
+        let arrays =
+            (first..).zip(self.columns).map(|(n, (_, kind))| format!("${n}::{}[]", kind.sql()));
+        let arrays = arrays.collect::<Vec<_>>().join(", ");
+        let given = self.columns.iter().map(|(name, kind)| match reads(name) {
+            Some(read) => read.to_owned(),
+            None => kind.read(name),
+        });
+        let given = given.collect::<Vec<_>>().join(", ");
+        (given, format!("FROM unnest({arrays}) AS given({})", self.names()))
     }
 
     /// The text for so many rows of parameters. These have no numbers: SQLite keeps `$1` as
@@ -152,27 +199,6 @@ impl Bulk {
                 format!("INSERT INTO {table} ({}) VALUES {rows} {after}", self.inserted())
             }
             Action::Update(sql) => format!("WITH new({}) AS (VALUES {rows}) {sql}", self.names()),
-        }
-    }
-
-    /// The text for one array per column.
-    fn over_arrays(&self) -> String {
-        let arrays =
-            (1..).zip(self.columns).map(|(n, (_, kind))| format!("${n}::{}[]", kind.sql()));
-        let arrays = arrays.collect::<Vec<_>>().join(", ");
-        let given = self.columns.iter().map(|(name, kind)| kind.read(name));
-        let mut given = given.collect::<Vec<_>>().join(", ");
-        let from = format!("FROM unnest({arrays}) AS given({})", self.names());
-        match &self.action {
-            Action::Insert { table, fixed: (_, values), after } => {
-                if !values.is_empty() {
-                    given = format!("{given}, {values}");
-                }
-                format!("INSERT INTO {table} ({}) SELECT {given} {from} {after}", self.inserted())
-            }
-            Action::Update(sql) => {
-                format!("WITH new({}) AS (SELECT {given} {from}) {sql}", self.names())
-            }
         }
     }
 
@@ -212,9 +238,9 @@ impl Kind {
     /// The column as it is read from the arrays.
     fn read(self, name: &str) -> String {
         match self {
-            Self::Number | Self::Text | Self::Uuid => name.to_owned(),
-            Self::OptionalNumber => format!("NULLIF({name}, '{NO_NUMBER}'::bigint)"),
-            Self::OptionalText => format!("NULLIF({name}, '{NO_TEXT}')"),
+            Self::Number | Self::Text | Self::Uuid => format!("given.{name}"),
+            Self::OptionalNumber => format!("NULLIF(given.{name}, '{NO_NUMBER}'::bigint)"),
+            Self::OptionalText => format!("NULLIF(given.{name}, '{NO_TEXT}')"),
         }
     }
 

@@ -85,6 +85,9 @@ use crate::domain::{
 /// Commits that may wait for the engine before the writer waits for it.
 const ACCEPTED_COMMITS: usize = 1_024;
 
+/// How often a read is tried whose connection is lost: that of a server that was restarted.
+const READ_TRIES: usize = 3;
+
 /// A handle to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -268,6 +271,13 @@ impl Store {
     where
         V: IntoIterator<Item = Value>,
     {
+        let values: Vec<Value> = values.into_iter().collect();
+        for _ in 1..READ_TRIES {
+            match query(&self.readers, sql, values.clone()).await {
+                Err(error) if failure::is_passing(&error) => {}
+                done => return Ok(done?),
+            }
+        }
         Ok(query(&self.readers, sql, values).await?)
     }
 }

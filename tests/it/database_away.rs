@@ -13,8 +13,9 @@ use tonic::{Code, Status};
 
 use super::support::{
     api::{event, webhook},
-    database::Database,
+    database::{Database, is_postgres},
     process::ServerProcess,
+    proxy::Proxy,
     receiver::{Receiver, Reply},
     server::TestServer,
     tailing::reason,
@@ -53,6 +54,34 @@ async fn a_locked_sqlite_file_is_unavailable_and_comes_back() {
     assert_eq!(tail.changes(2).await.len(), 2, "accepted, and settled once it could be");
     server.publish(event("a", "{}")).await;
     assert_eq!(tail.changes(2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_is_unavailable_and_comes_back() {
+    if !is_postgres() {
+        return;
+    }
+    let database = Database::new().await;
+    let (proxy, url) = Proxy::before(&database.url()).await;
+    let server = TestServer::on_database(database, |config| config.database = url).await;
+    let answers = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&answers);
+    let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
+    server.create(webhook("w", &receiver.url(), &["*"])).await;
+    server.publish(event("a", "{}")).await;
+    receiver.wait_for(1).await;
+
+    proxy.close();
+    // The outcome of the attempt cannot be recorded now.
+    answers.close();
+    let refused = server.events().publish_event(request("{}")).await.expect_err("away");
+    assert_unavailable(&refused);
+
+    proxy.open();
+    server.publish(event("a", "{}")).await;
+    let mut tail = server.tail(super::support::tailing::earliest()).await.expect("a tail");
+    // Each is accepted and settled, in an order that depends on when the first was recorded.
+    assert_eq!(tail.changes(4).await.len(), 4);
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ mod sender;
 mod sender_failures;
 mod sender_guard;
 mod sender_tls;
+mod several_writers;
 mod signature_secrets;
 mod signatures;
 mod sla;

@@ -24,7 +24,7 @@ const IDLE_IN_TRANSACTION: &str = "4000";
 const STATEMENTS: usize = 256;
 /// A connection that was idle for so long is tried before it is used: the server may have
 /// been restarted meanwhile.
-const TRY_AFTER: Duration = Duration::from_secs(1);
+const TRY_AFTER: Duration = Duration::from_millis(100);
 /// How long a connection may take to be given back.
 const RELEASE: Duration = Duration::from_secs(2);
 /// How long a call waits for a connection at most.
@@ -36,8 +36,14 @@ pub(super) async fn writer(
     options: &PgConnectOptions,
     usage: Usage,
 ) -> Result<DatabaseConnection, DbErr> {
-    // A commit that was acknowledged is on disk, whatever is the server's default.
-    let options = options.clone().options([("synchronous_commit", "on")]);
+    let options = options.clone().options([
+        // A commit that was acknowledged is on disk, whatever is the server's default.
+        ("synchronous_commit", "on"),
+        // Statements find their rows by keys, however many arrays bring: they are planned
+        // once, and not for the table as small as it is at the start.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+    ]);
     pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout)).await
 }
 
@@ -72,6 +78,8 @@ fn limited(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
     options.options([
         ("statement_timeout", &timeout),
         ("idle_in_transaction_session_timeout", &IDLE_IN_TRANSACTION.to_owned()),
+        // Compiling them takes longer than our statements do.
+        ("jit", &"off".to_owned()),
     ])
 }
 

@@ -3,9 +3,9 @@
 //! journal's head is locked for a moment only, and commits follow each other in the order
 //! of its positions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use sea_orm::Value;
+use sea_orm::{DbErr, Value};
 
 use super::{
     arrival::{Arrival, Commit, NewDelivery},
@@ -61,19 +61,14 @@ impl Open {
     }
 }
 
-/// Where the next entry of a journal goes.
+/// The newest entry of a journal.
+#[derive(Default)]
 struct Place {
     position: Position,
     time: Timestamp,
 }
 
 impl Place {
-    /// The place before what is open, of which the journal's row knows already.
-    fn before(open: &Open, head: &Row<'_>) -> Result<Self, Failure> {
-        let position = Position(head.get::<i64>("head")? - open.len());
-        Ok(Self { position, time: head.time("previous_time")? })
-    }
-
     /// Takes the next position. Times never go back within a journal, whatever the clock
     /// does.
     fn next(&mut self, time: Timestamp) -> (Position, Timestamp) {
@@ -135,6 +130,7 @@ static INSERT_DELIVERIES: Bulk = Bulk::insert(
 .with("status, attempt_count", "1, 0");
 
 /// What was placed.
+#[derive(Default)]
 pub(super) struct Placed {
     /// What the engine is to hear of it.
     pub(super) commits: Vec<Commit>,
@@ -147,85 +143,130 @@ pub(super) async fn place(
     tx: &WriteTx,
     open: BTreeMap<TenantKey, Open>,
 ) -> Result<Placed, Failure> {
-    let (mut places, transaction) = match tx.dialect() {
-        Dialect::Sqlite => (raise_each(tx, &open).await?, None),
-        Dialect::Postgres => raise_all(tx, &open).await?,
-    };
-    let mut commits = Vec::with_capacity(open.len());
-    let (mut accepted, mut changes, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
-    for (tenant, open) in open {
-        let place = places.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no journal"))?;
+    match tx.dialect() {
+        Dialect::Sqlite => place_one_by_one(tx, open).await,
+        Dialect::Postgres => place_at_once(tx, open).await,
+    }
+}
+
+/// Rows to be written.
+#[derive(Default)]
+struct Rows {
+    accepted: Vec<Value>,
+    deliveries: Vec<Value>,
+    changes: Vec<Value>,
+}
+
+impl Rows {
+    /// Adds those of a tenant, which begin after `place`.
+    fn add(&mut self, tenant: TenantKey, open: Open, mut place: Place) -> Commit {
         let first = Position(place.position.0 + 1);
         let mut arrivals = Vec::with_capacity(open.accepted.len());
         for mut new in open.accepted {
             let (position, time) = place.next(new.event.ingest_time);
             new.position = position;
-            push_accepted(&mut accepted, tenant, time, &new);
-            push_delivery(&mut deliveries, tenant, &new);
+            push_accepted(&mut self.accepted, tenant, time, &new);
+            push_delivery(&mut self.deliveries, tenant, &new);
             arrivals.push(Arrival::New(new));
         }
         for entry in &open.changes {
             let (position, time) = place.next(entry.time);
-            push_change(&mut changes, tenant, position, time, entry);
+            push_change(&mut self.changes, tenant, position, time, entry);
         }
-        commits.push(Commit { tenant, first, last: place.position, arrivals });
+        Commit { tenant, first, last: place.position, arrivals }
     }
-    INSERT_ACCEPTED.run(tx.sql(), accepted).await?;
-    INSERT_DELIVERIES.run(tx.sql(), deliveries).await?;
-    INSERT_CHANGES.run(tx.sql(), changes).await?;
-    Ok(Placed { commits, transaction })
 }
 
-/// Makes room for what is open after the newest entries of the journals, one after the
-/// other.
-async fn raise_each(
+async fn place_one_by_one(
     tx: &WriteTx,
-    open: &BTreeMap<TenantKey, Open>,
-) -> Result<BTreeMap<TenantKey, Place>, Failure> {
+    open: BTreeMap<TenantKey, Open>,
+) -> Result<Placed, Failure> {
     let sql = "UPDATE journal_heads SET head = head + $1, previous_time = head_time,
                  head_time = MAX(head_time, $2)
                WHERE tenant_key = $3 RETURNING head, previous_time";
-    let mut places = BTreeMap::new();
+    let (mut rows, mut placed) = (Rows::default(), Placed::default());
     for (tenant, open) in open {
         let values = [open.len().into(), open.newest().micros().into(), tenant.0.into()];
-        let rows = tx.query(sql, values).await?;
-        let row = rows.first().map(Row).ok_or_else(|| corrupt("tenant: it has no journal"))?;
-        places.insert(*tenant, Place::before(open, &row)?);
+        let raised = tx.query(sql, values).await?;
+        let raised = raised.first().map(Row).ok_or_else(no_journal)?;
+        let position = Position(raised.get::<i64>("head")? - open.len());
+        let place = Place { position, time: raised.time("previous_time")? };
+        placed.commits.push(rows.add(tenant, open, place));
     }
-    Ok(places)
+    INSERT_ACCEPTED.run(tx.sql(), rows.accepted).await?;
+    INSERT_DELIVERIES.run(tx.sql(), rows.deliveries).await?;
+    INSERT_CHANGES.run(tx.sql(), rows.changes).await?;
+    Ok(placed)
 }
 
-/// The same at once. The journals are locked in the order of their keys, so that no two
-/// transactions wait for each other. From here on until the commit nothing waits.
-async fn raise_all(
-    tx: &WriteTx,
-    open: &BTreeMap<TenantKey, Open>,
-) -> Result<(BTreeMap<TenantKey, Place>, Option<String>), Failure> {
-    let sql = "WITH new AS (
-                 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
-                   AS new(tenant_key, entries, newest)),
-               locked AS (
-                 SELECT h.tenant_key FROM journal_heads h JOIN new USING (tenant_key)
-                 ORDER BY h.tenant_key FOR UPDATE OF h)
-               UPDATE journal_heads h SET head = h.head + new.entries,
-                 previous_time = h.head_time, head_time = GREATEST(h.head_time, new.newest)
-               FROM new JOIN locked USING (tenant_key) WHERE h.tenant_key = new.tenant_key
-               RETURNING h.tenant_key, h.head, h.previous_time,
-                 pg_current_xact_id()::text AS transaction";
+/// One statement for PostgreSQL. Journals are locked in the order of their keys, so that no
+/// two transactions wait for each other, and for no longer than this and the commit. Rows
+/// come with places that are counted from the head; what it was is added here.
+static PLACE: LazyLock<String> = LazyLock::new(|| {
+    let join = "JOIN raised USING (tenant_key)";
+    let reads = |column: &str| match column {
+        "position" => Some("raised.before + given.position"),
+        "change_time" => Some("GREATEST(raised.previous_time, given.change_time)"),
+        _ => None,
+    };
+    let deliveries = 4 + INSERT_ACCEPTED.width();
+    let changes = deliveries + INSERT_DELIVERIES.width();
+    format!(
+        "WITH new AS (
+           SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
+             AS new(tenant_key, entries, newest)),
+         locked AS (
+           SELECT h.tenant_key FROM journal_heads h JOIN new USING (tenant_key)
+           ORDER BY h.tenant_key FOR UPDATE OF h),
+         raised AS (
+           UPDATE journal_heads h SET head = h.head + new.entries,
+             previous_time = h.head_time, head_time = GREATEST(h.head_time, new.newest)
+           FROM new JOIN locked USING (tenant_key) WHERE h.tenant_key = new.tenant_key
+           RETURNING h.tenant_key, h.head - new.entries AS before, h.previous_time),
+         accepted AS ({}),
+         deliveries AS ({}),
+         changes AS ({})
+         SELECT tenant_key, before, pg_current_xact_id()::text AS transaction FROM raised",
+        INSERT_ACCEPTED.part(4, join, reads),
+        INSERT_DELIVERIES.part(deliveries, join, reads),
+        INSERT_CHANGES.part(changes, join, reads),
+    )
+});
+
+async fn place_at_once(tx: &WriteTx, open: BTreeMap<TenantKey, Open>) -> Result<Placed, Failure> {
     let list = |numbers: Vec<i64>| tx.dialect().list(numbers);
-    let values = [
+    let mut values = vec![
         list(open.keys().map(|tenant| tenant.0).collect()),
         list(open.values().map(Open::len).collect()),
         list(open.values().map(|open| open.newest().micros()).collect()),
     ];
-    let (mut places, mut transaction) = (BTreeMap::new(), None);
-    for row in tx.query(sql, values).await?.iter().map(Row) {
-        let tenant = TenantKey(row.get("tenant_key")?);
-        let Some(open) = open.get(&tenant) else { continue };
-        places.insert(tenant, Place::before(open, &row)?);
-        transaction = Some(row.get("transaction")?);
+    let (mut rows, mut placed) = (Rows::default(), Placed::default());
+    for (tenant, open) in open {
+        placed.commits.push(rows.add(tenant, open, Place::default()));
     }
-    Ok((places, transaction))
+    values.extend(INSERT_ACCEPTED.arrays(rows.accepted)?);
+    values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
+    values.extend(INSERT_CHANGES.arrays(rows.changes)?);
+    let mut before = BTreeMap::new();
+    for row in tx.query(&PLACE, values).await?.iter().map(Row) {
+        before.insert(TenantKey(row.get("tenant_key")?), row.get::<i64>("before")?);
+        placed.transaction = Some(row.get("transaction")?);
+    }
+    for commit in &mut placed.commits {
+        let before = before.get(&commit.tenant).ok_or_else(no_journal)?;
+        commit.first.0 += before;
+        commit.last.0 += before;
+        for arrival in &mut commit.arrivals {
+            if let Arrival::New(new) = arrival {
+                new.position.0 += before;
+            }
+        }
+    }
+    Ok(placed)
+}
+
+fn no_journal() -> DbErr {
+    corrupt("tenant: it has no journal")
 }
 
 fn push_accepted(to: &mut Vec<Value>, tenant: TenantKey, time: Timestamp, new: &NewDelivery) {

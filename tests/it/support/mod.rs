@@ -10,6 +10,7 @@ pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod raw_grpc;
 pub(crate) mod receiver;
