@@ -37,7 +37,9 @@ fn faults_of_the_configuration_name_the_key() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path();
     for (arguments, key) in [
-        (&["serve", "--dev", "--database", "postgres://h/d"][..], "database"),
+        (&["serve", "--dev", "--database", "postgres://h"][..], "database must name"),
+        (&["serve", "--dev", "--database-connections", "2"], "database_connections"),
+        (&["serve", "--dev", "--database-timeout", "10ms"], "database_timeout"),
         (&["serve", "--dev", "--retention", "soon"], "retention"),
         (&["serve", "--dev", "--log", "tidings=loud"], "log"),
         (&["serve", "--dev", "--allow-destination", "10.0.0.1"], "allow_destination"),
@@ -55,6 +57,18 @@ fn faults_of_the_configuration_name_the_key() {
     }
     std::fs::write(at.join("tidings.toml"), "max_tails = 'many'\n").expect("written");
     assert!(refused(at, &["serve", "--dev"]).contains("max_tails"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_its_password() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let url = "postgres://anna:s3cret@127.0.0.1:1/tidings";
+    for command in [&["serve", "--dev"][..], &["migrate"], &["keys", "list"]] {
+        let arguments = [command, &["--database", url]].concat();
+        let error = refused(directory.path(), &arguments);
+        assert!(error.contains("postgres://anna@127.0.0.1:1/tidings"), "{error}");
+        assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn lock(url: &DatabaseUrl) -> Result<Option<Lock>, String> {
 pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
     match &url.place {
         Place::File(path) => sqlite::writer(path).await,
-        Place::Server(options) => postgres::writer(options, url.usage).await,
+        Place::Server(options) => Ok(postgres::writer(options, url.usage)),
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbEr
 pub(super) async fn readers(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
     match &url.place {
         Place::File(path) => sqlite::readers(path).await,
-        Place::Server(options) => postgres::readers(options, url.usage).await,
+        Place::Server(options) => Ok(postgres::readers(options, url.usage)),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn prepare(
     keys: &SecretKeys,
     migrate: bool,
 ) -> Result<(), String> {
-    let failed = |error: DbErr| format!("cannot lock {url}: {error}");
+    let failed = |error: DbErr| format!("cannot open {url}: {error}");
     match &url.place {
         Place::File(_) => prepare_on(url, writer, keys, migrate).await,
         Place::Server(options) => {

@@ -32,10 +32,7 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// Has the schema alone until its connection is closed.
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_lock(hashtext('tidings schema'))";
 
-pub(super) async fn writer(
-    options: &PgConnectOptions,
-    usage: Usage,
-) -> Result<DatabaseConnection, DbErr> {
+pub(super) fn writer(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
     let options = options.clone().options([
         // A commit that was acknowledged is on disk, whatever is the server's default.
         ("synchronous_commit", "on"),
@@ -44,16 +41,13 @@ pub(super) async fn writer(
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
     ]);
-    pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout)).await
+    pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout))
 }
 
-pub(super) async fn readers(
-    options: &PgConnectOptions,
-    usage: Usage,
-) -> Result<DatabaseConnection, DbErr> {
+pub(super) fn readers(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
     let options = options.clone().options([("default_transaction_read_only", "on")]);
     let count = usage.connections.saturating_sub(WRITERS).max(1);
-    pool(count, usage.timeout).connect(limited(options, usage.timeout)).await
+    pool(count, usage.timeout).connect(limited(options, usage.timeout))
 }
 
 /// One to listen, one to tell, one for the lease: none of them waits for anything else.
@@ -67,7 +61,10 @@ pub(super) async fn nodes(
 /// One connection that has the schema alone, however long others have it before. Its
 /// statements have no limit: a change of the schema takes what it takes.
 pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    let connection = pool(1, ACQUIRE).connect(options.clone()).await?;
+    // Says what is wrong, where a pool would try until its time is over.
+    let first = options.connect().await.map_err(failed)?;
+    first.close().await.map_err(failed)?;
+    let connection = pool(1, ACQUIRE).connect(options.clone());
     connection.execute_unprepared(LOCK_SCHEMA).await?;
     Ok(connection)
 }
@@ -113,10 +110,13 @@ fn pool(connections: u32, timeout: Duration) -> Pool {
 }
 
 impl Pool {
-    /// Through the driver itself: what sea-orm makes of a URL it shows in its traces.
-    async fn connect(self, options: PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    /// Connections open when they are needed. Through the driver itself: what sea-orm makes of a URL it shows in its traces.
+    fn connect(self, options: PgConnectOptions) -> DatabaseConnection {
         let options = options.statement_cache_capacity(STATEMENTS).disable_statement_logging();
-        let pool = self.0.connect_with(options).await;
-        Ok(pool.map_err(|e| DbErr::Conn(RuntimeErr::SqlxError(e.into())))?.into())
+        self.0.connect_lazy_with(options).into()
     }
+}
+
+fn failed(error: Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }

@@ -88,9 +88,13 @@ impl Database {
             let admin = connect(&server().expect("a server")).await;
             let sql = format!("SELECT 1 AS one FROM pg_stat_activity WHERE datname = '{name}'");
             let busy = Statement::from_string(admin.get_database_backend(), sql);
-            while admin.query_one_raw(busy.clone()).await.expect("read").is_some() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
+            let wait = async {
+                while admin.query_one_raw(busy.clone()).await.expect("read").is_some() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let patience = Duration::from_secs(30);
+            tokio::time::timeout(patience, wait).await.expect("connections are closed");
         }
     }
 
