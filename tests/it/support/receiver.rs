@@ -28,7 +28,7 @@ pub(crate) use super::reply::Reply;
 use super::reply::{Kind, ReplyBody};
 
 /// How long [`Receiver::wait_for`] and [`Receiver::wait_until`] wait before they panic.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A receiver at work. Stops when dropped.
 pub(crate) struct Receiver {
