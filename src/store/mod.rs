@@ -162,7 +162,7 @@ impl Store {
         let session_key =
             read_key(&session_key).ok_or_else(|| format!("{url} has no session key"))?;
 
-        let nodes = connect::nodes(url).await.map_err(|e| failed("open", e))?;
+        let nodes = connect::nodes(url);
         let who = rand::random();
         let announcer = Announcer::start(nodes.clone(), who);
         let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);

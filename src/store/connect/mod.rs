@@ -39,10 +39,10 @@ pub(super) async fn readers(url: &DatabaseUrl) -> Result<DatabaseConnection, DbE
 }
 
 /// Opens the connections on which nodes hear of each other; a file has one node.
-pub(super) async fn nodes(url: &DatabaseUrl) -> Result<Option<DatabaseConnection>, DbErr> {
+pub(super) fn nodes(url: &DatabaseUrl) -> Option<DatabaseConnection> {
     match &url.place {
-        Place::File(_) => Ok(None),
-        Place::Server(options) => postgres::nodes(options, url.usage).await.map(Some),
+        Place::File(_) => None,
+        Place::Server(options) => Some(postgres::nodes(options, url.usage)),
     }
 }
 

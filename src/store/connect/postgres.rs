@@ -51,11 +51,8 @@ pub(super) fn readers(options: &PgConnectOptions, usage: Usage) -> DatabaseConne
 }
 
 /// One to listen, one to tell, one for the lease: none of them waits for anything else.
-pub(super) async fn nodes(
-    options: &PgConnectOptions,
-    usage: Usage,
-) -> Result<DatabaseConnection, DbErr> {
-    pool(NODES, usage.timeout).connect(limited(options.clone(), usage.timeout)).await
+pub(super) fn nodes(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
+    pool(NODES, usage.timeout).connect(limited(options.clone(), usage.timeout))
 }
 
 /// One connection that has the schema alone, however long others have it before. Its
