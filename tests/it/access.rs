@@ -165,7 +165,7 @@ async fn administrators_of_all_tenants_name_one_that_exists() {
 
 #[tokio::test]
 async fn what_another_tenant_has_is_answered_as_what_nobody_has() {
-    let (server, theirs) = Theirs::make().await;
+    let (server, theirs) = Box::pin(Theirs::make()).await;
     let token = keys::make(&server.database(), HOME, "all").await;
     let bearer = format!("Bearer {token}");
     let header = [("authorization", bearer.as_str())];

@@ -126,7 +126,7 @@ async fn other_tenants_are_closed_and_nobody_hears_whether_they_exist() {
 
 #[tokio::test]
 async fn what_another_tenant_has_is_answered_as_what_nobody_has() {
-    let (server, theirs) = Theirs::make().await;
+    let (server, theirs) = Box::pin(Theirs::make()).await;
     let home = bearer(&server, &keys::make(&server.database(), HOME, "all").await);
     let before = theirs.seen().await;
     for (method, template, _) in gated().filter(|(_, path, _)| path.contains('{')) {
