@@ -52,6 +52,7 @@ mod signature_secrets;
 mod signatures;
 mod sla;
 mod socotra;
+mod socotra_failures;
 mod sonar;
 mod state_changes;
 mod store;

@@ -83,11 +83,7 @@ async fn a_range_counts_what_was_ingested_in_it() {
             3,
             [START + MINUTE, now + DAY],
         ),
-        (
-            format!("?startDate=&endDate={}", START - 5),
-            0,
-            [START - 30 * DAY - 10 * MINUTE, START - 5],
-        ),
+        (format!("?endDate={}", START - 5), 0, [START - 30 * DAY - 10 * MINUTE, START - 5]),
     ] {
         let answer = client.get(&path(&group, &query)).await.json();
         assert_eq!(
@@ -137,7 +133,7 @@ async fn bad_requests_are_refused_in_the_shape_of_the_dialect() {
     let future = format!("?startDate={}", START + 1);
     let late = format!("?endDate={START}&startDate={START}");
     for (method, group, query, status, codes) in [
-        ("GET", group.as_str(), "?startDate=x&endDate=", 400, vec![900_002]),
+        ("GET", group.as_str(), "?startDate=x&endDate=", 400, vec![900_002; 2]),
         ("GET", &group, "?startDate=1.5&endDate=2026-01-01", 400, vec![900_002; 2]),
         ("GET", &group, "?startDate=1&startDate=2", 400, vec![900_002]),
         ("GET", &group, "?endDate=9223372036854775807", 400, vec![900_002]),

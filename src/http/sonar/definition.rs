@@ -95,8 +95,12 @@ impl Definition {
         for (name, _) in missing.iter().filter(|(name, is)| *is && !named.names(name)) {
             faults.required(*name);
         }
-        let retry_policy =
-            RetryPolicy { waits: Waits::Schedule(WAITS.to_vec()), ..RetryPolicy::default() };
+        let retry_policy = RetryPolicy {
+            waits: Waits::Schedule(WAITS.to_vec()),
+            // As documented, to the second.
+            jitter: Some(0.0),
+            ..RetryPolicy::default()
+        };
         let new = WebhookSpec {
             enabled: false,
             payload_format: PayloadFormat::Sonar,
