@@ -138,7 +138,7 @@ step 900 "tests" cargo test "${features[@]}"
 step 900 "tests on PostgreSQL" scripts/postgres.sh cargo test "${features[@]}" --test it
 step 120 "demo" "$binary" demo --exit
 step 300 "a client in Python" "$python" tests/python/round.py "$binary"
-step 180 "answers as OpenAPI documents them" "$python" tests/python/openapi.py "$binary"
+step 300 "answers as OpenAPI documents them" "$python" tests/python/openapi.py "$binary"
 step 300 "signatures" "$python" tests/python/signatures.py "$binary" "$javascript"
 step 300 "the live tail in curl and EventSource" "$python" tests/python/tail.py "$binary" "$javascript"
 step 300 "buf curl as a client" tests/python/buf_curl.sh "$buf" "$binary"

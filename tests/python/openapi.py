@@ -26,7 +26,7 @@ TOKENS = "/v3/oauth/token/generate"
 # Where examples of the document lead, to be replaced by a receiver.
 TARGET = "https://receiver.example/superoffice"
 # Seconds that a run may take; far more than it does.
-DEADLINE = 170
+DEADLINE = 290
 
 # All kinds of requests. Bad logins are not among them: their answers are slowed down.
 THOROUGH = [
