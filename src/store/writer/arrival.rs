@@ -62,16 +62,6 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    /// In whose lane it waits.
-    pub fn webhook_key(&self) -> WebhookKey {
-        match self {
-            Self::New(new) => new.target.webhook_key,
-            Self::Read { webhook_key, .. }
-            | Self::Due { webhook_key, .. }
-            | Self::Stored { webhook_key, .. } => *webhook_key,
-        }
-    }
-
     /// Its place in the journal, and in the lane.
     pub fn position(&self) -> Position {
         match self {
