@@ -44,9 +44,21 @@ impl Shards {
 
     /// Those that are not among `others`.
     pub fn without(&self, others: &Self) -> Self {
-        let mut left = *self;
-        left.0.iter_mut().zip(others.0).for_each(|(mine, other)| *mine &= !other);
-        left
+        self.joined(others, |mine, other| mine & !other)
+    }
+
+    /// Those that are among `others`, too.
+    pub fn within(&self, others: &Self) -> Self {
+        self.joined(others, |mine, other| mine & other)
+    }
+
+    /// These and `others`.
+    pub fn with(&self, others: &Self) -> Self {
+        self.joined(others, |mine, other| mine | other)
+    }
+
+    fn joined(&self, others: &Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self(std::array::from_fn(|i| join(self.0[i], others.0[i])))
     }
 
     /// How many they are.
@@ -90,6 +102,9 @@ mod tests {
         assert_eq!(some.iter().map(|shard| shard.0).collect::<Vec<_>>(), [0, 63, 64, 255]);
         assert_eq!(Shards::ALL.without(&some).len(), SHARDS - 4);
         assert!(some.without(&Shards::ALL).is_empty() && !some.contains(Shard(1)));
+        let other: Shards = [63, 65].map(Shard).into_iter().collect();
+        assert_eq!(some.within(&other).iter().map(|shard| shard.0).collect::<Vec<_>>(), [63]);
+        assert_eq!(some.with(&other).len(), 5);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Dispatcher {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.idle_workers.push(worker);
             }
-            return self.abandoned(key, &Recorded::cut_off(key, &delivery));
+            return self.abandoned(&Recorded::cut_off(key, &delivery));
         };
         let (now, chance) = (self.clock.now(), rand::random::<f64>());
         let Some(lane) = self.lanes.get_mut(&key) else { return };
@@ -63,7 +63,7 @@ impl Dispatcher {
         for outcome in recorded {
             let Recorded { lane: key, event, order, bytes, due, fate } = outcome;
             if fate == Fate::Abandoned {
-                self.abandoned(key, &outcome);
+                self.abandoned(&outcome);
                 continue;
             }
             self.turns.ended(key);

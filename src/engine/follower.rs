@@ -61,7 +61,6 @@ impl Follower {
                     self.send(Input::Hinted { tenant, first, last });
                 }
                 Hint::Nodes => self.engine.nodes_changed.notify_one(),
-                Hint::Jobs => self.engine.job_made.notify_one(),
                 Hint::Configuration | Hint::Missed => {
                     if self.look().await.is_err() {
                         tokio::time::sleep(INTERVAL).await;

@@ -127,9 +127,8 @@ impl Dispatcher {
             self.lose();
         }
         // What was given back is forgotten.
-        let gone = self.ownership.giving_up.without(&lease.shards);
-        self.ownership.giving_up = self.ownership.giving_up.without(&gone);
-        self.ownership.quiet = self.ownership.quiet.without(&gone);
+        self.ownership.giving_up = self.ownership.giving_up.within(&lease.shards);
+        self.ownership.quiet = self.ownership.quiet.within(&lease.shards);
         let mine = lease.shards.without(&self.ownership.giving_up);
         let gained = mine.without(&self.ownership.shards);
         self.ownership.own(mine);
@@ -160,14 +159,13 @@ impl Dispatcher {
 
     /// Lets go of shards for another node: their lanes start nothing more.
     pub(super) fn give_up(&mut self, shards: &Shards) {
-        let shards = shards.without(&shards.without(&self.ownership.shards));
+        let shards = shards.within(&self.ownership.shards);
         self.ownership.own(self.ownership.shards.without(&shards));
-        shards.iter().for_each(|shard| self.ownership.giving_up.insert(shard));
+        self.ownership.giving_up = self.ownership.giving_up.with(&shards);
         for key in self.lanes_in(&shards) {
             self.end_lane(key);
             self.ownership.busy.insert(key);
         }
-        self.check_quiet();
     }
 
     fn end_lane(&mut self, key: WebhookKey) {
@@ -209,8 +207,7 @@ impl Dispatcher {
         }
         self.ownership.until = None;
         for outcome in std::mem::take(&mut self.outcomes) {
-            let given_up = outcome.done(Fate::Abandoned);
-            self.abandoned(given_up.lane, &given_up);
+            self.abandoned(&outcome.done(Fate::Abandoned));
         }
         (self.ownership.giving_up, self.ownership.quiet) = Default::default();
         self.ownership.busy.clear();
@@ -223,10 +220,11 @@ impl Dispatcher {
 
     /// Takes back a delivery whose attempt was cut off, or could not be recorded before the
     /// lease was over: the database says what becomes of it.
-    pub(super) fn abandoned(&mut self, key: WebhookKey, recorded: &Recorded) {
+    pub(super) fn abandoned(&mut self, recorded: &Recorded) {
+        let Recorded { lane: key, event, order, bytes, .. } = *recorded;
         self.turns.ended(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let freed = recorded.bytes + lane.abandon(recorded.event, recorded.bytes, recorded.order);
+        let freed = bytes + lane.abandon(event, bytes, order);
         self.bytes = self.bytes.saturating_sub(freed);
         self.touch(key);
     }

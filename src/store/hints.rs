@@ -39,8 +39,6 @@ pub enum Hint {
     Configuration,
     /// Nodes have come or gone, or given shards up.
     Nodes,
-    /// There may be a new job.
-    Jobs,
     /// Anything: hints may be lost.
     Missed,
 }
@@ -53,7 +51,6 @@ impl Hint {
             }
             Self::Configuration => "c".to_owned(),
             Self::Nodes => "n".to_owned(),
-            Self::Jobs => "j".to_owned(),
             Self::Missed => "m".to_owned(),
         }
     }
@@ -62,7 +59,6 @@ impl Hint {
         match text {
             "c" => return Some(Self::Configuration),
             "n" => return Some(Self::Nodes),
-            "j" => return Some(Self::Jobs),
             "m" => return Some(Self::Missed),
             _ => {}
         }
@@ -78,22 +74,29 @@ impl Hint {
 
 /// Tells other processes. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Announcer(Option<mpsc::UnboundedSender<Hint>>);
+pub(super) struct Announcer {
+    /// Under which name its hints go out.
+    who: u64,
+    /// Absent where there is nobody to tell.
+    told: Option<mpsc::UnboundedSender<Hint>>,
+}
 
 impl Announcer {
-    /// One that speaks as `who`; it has nobody to tell where the database is a file.
-    pub(super) fn start(on: Option<DatabaseConnection>, who: u64) -> Self {
-        Self(on.map(|on| {
+    /// One that tells on that connection; where the database is a file it has nobody to tell.
+    pub(super) fn start(on: Option<DatabaseConnection>) -> Self {
+        let who = rand::random();
+        let told = on.map(|on| {
             let (told, waiting) = mpsc::unbounded_channel();
             tokio::spawn(announce(on, who, waiting));
             told
-        }))
+        });
+        Self { who, told }
     }
 
     pub(super) fn tell(&self, hint: Hint) {
-        if let Some(announcer) = &self.0 {
+        if let Some(told) = &self.told {
             // It ends with the last handle.
-            let _ = announcer.send(hint);
+            let _ = told.send(hint);
         }
     }
 }
@@ -197,7 +200,13 @@ impl Store {
             Some(pool) => listen(pool).await.ok(),
             None => None,
         };
-        Hints { pool, listener, who: self.who, heard: VecDeque::new(), heads: self.heads.clone() }
+        Hints {
+            pool,
+            listener,
+            who: self.announcer.who,
+            heard: VecDeque::new(),
+            heads: self.heads.clone(),
+        }
     }
 }
 
@@ -211,9 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_heard() {
-        for told in
-            [entries(7, 1, i64::MAX), Hint::Configuration, Hint::Nodes, Hint::Jobs, Hint::Missed]
-        {
+        for told in [entries(7, 1, i64::MAX), Hint::Configuration, Hint::Nodes, Hint::Missed] {
             assert_eq!(Hint::read(&told.write()), Some(told));
         }
         for bad in ["", "e", "e1", "e1:2", "e1:2:x", "x"] {

@@ -94,8 +94,6 @@ pub struct Store {
     readers: Timed<DatabaseConnection>,
     /// Absent where this process is the only node.
     nodes: Option<DatabaseConnection>,
-    /// Under which name its hints go out.
-    who: u64,
     announcer: Announcer,
     writer: Writer,
     heads: Heads,
@@ -163,8 +161,7 @@ impl Store {
             read_key(&session_key).ok_or_else(|| format!("{url} has no session key"))?;
 
         let nodes = connect::nodes(url);
-        let who = rand::random();
-        let announcer = Announcer::start(nodes.clone(), who);
+        let announcer = Announcer::start(nodes.clone());
         let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);
         let heads = Heads::default();
         let writer = Writer::start(
@@ -178,7 +175,6 @@ impl Store {
         let store = Self {
             readers,
             nodes,
-            who,
             announcer,
             writer,
             heads,

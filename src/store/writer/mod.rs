@@ -228,7 +228,9 @@ async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) -> Vec<RecordUnit>
                 for unit in batch.records {
                     let _ = unit.reply.send(Err(Failure::Fenced.into()));
                 }
-                waiting.push(Batch { publishes: batch.publishes, records: Vec::new() });
+                if !batch.publishes.is_empty() {
+                    waiting.push(Batch { publishes: batch.publishes, records: Vec::new() });
+                }
             }
             Err(failure) => in_doubt.extend(batch.fail(failure)),
         }
