@@ -81,9 +81,21 @@ pub fn is_exhausted(given_up: DivertReason) -> bool {
 /// to one destination notice the same outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailureRow {
-    count: u32,
-    first_start: Timestamp,
-    last_end: Timestamp,
+    /// How many they are.
+    pub count: u32,
+    /// When the first one began; without meaning where there are none.
+    pub first_start: Timestamp,
+    /// When the last one that counted ended; likewise.
+    pub last_end: Timestamp,
+}
+
+/// What a webhook's attempts say about its destination, for whoever makes the next ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Failures in a row.
+    pub failures: FailureRow,
+    /// The destination asked not to be called before this time.
+    pub paused_until: Timestamp,
 }
 
 impl FailureRow {
@@ -101,6 +113,15 @@ impl FailureRow {
     /// A success ends the row.
     pub fn succeeded(&mut self) {
         *self = Self::default();
+    }
+
+    /// Puts an earlier row before this one, with no success in between.
+    pub fn follow(&mut self, earlier: &Self) {
+        if earlier.count > 0 {
+            let last_end = if self.count > 0 { self.last_end } else { earlier.last_end };
+            let count = self.count.saturating_add(earlier.count);
+            *self = Self { count, first_start: earlier.first_start, last_end };
+        }
     }
 
     fn lasted(&self) -> Duration {
@@ -125,6 +146,21 @@ mod tests {
         assert_eq!(row.count, 3, "0-5, 5-6 and 6-7");
         row.succeeded();
         assert_eq!(row, FailureRow::default());
+    }
+
+    #[test]
+    fn a_row_goes_on_where_an_earlier_one_ended() {
+        let mut earlier = FailureRow::default();
+        earlier.failed(at(0), at(2));
+        let mut row = FailureRow::default();
+        row.follow(&earlier);
+        assert_eq!(row, earlier);
+        let mut later = FailureRow::default();
+        later.failed(at(5), at(6));
+        later.follow(&earlier);
+        assert_eq!((later.count, later.lasted()), (2, Duration::from_secs(6)));
+        later.follow(&FailureRow::default());
+        assert_eq!(later.count, 2);
     }
 
     #[test]

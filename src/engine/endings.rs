@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     dispatcher::Dispatcher,
     recorder::{Fate, Recorded},
-    settle,
+    settle::{self, Settled},
     suspension::Judged,
     worker::Finished,
 };
@@ -50,9 +50,11 @@ impl Dispatcher {
         let state_event = is_state_event(&delivery.outgoing.event.event_name);
         let row =
             (success || !state_event).then(|| lane.pace.ended(success, start_time, *end_time));
-        let settled = settle::after_attempt(&config, delivery, attempted, now, chance);
-        self.outcomes.push(settled.outcome);
-        let given_up = settled.given_up;
+        let standing = row.and_then(|_| lane.pace.new_standing(success));
+        let Settled { mut outcome, given_up } =
+            settle::after_attempt(&config, delivery, attempted, now, chance);
+        outcome.settlement.standing = standing;
+        self.outcomes.push(outcome);
         self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });
     }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         error::Result,
+        failure_handling::Standing,
         id::{Position, WebhookKey},
         order::OrderKey,
         time::Timestamp,
@@ -47,8 +48,8 @@ pub(super) struct Load {
 /// read one by one, and those must still be unread when it ends.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    /// The order keys whose first delivery has a time of its own.
-    HeldKeys,
+    /// How its webhook stands, and the order keys whose first delivery has a time of its own.
+    Standing,
     /// What is left of these keys.
     Keys(Vec<OrderKey>),
     Rows {
@@ -64,7 +65,7 @@ impl Wanted {
     /// What a lane reads next. Keys and rows take turns where it wants both.
     pub(super) fn next(lane: &mut Lane, now: Timestamp, room: Room) -> Self {
         if !lane.order.known {
-            return Self::HeldKeys;
+            return Self::Standing;
         }
         let (waiting, due) = (lane.wants_waiting(), lane.wants_due(now));
         let rows = waiting || due;
@@ -92,7 +93,7 @@ pub(super) struct Loaded {
 
 #[derive(Default)]
 pub(super) struct Found {
-    held_keys: Option<Vec<OrderKey>>,
+    standing: Option<(Standing, Vec<OrderKey>)>,
     /// Per key its next deliveries, and whether these are all.
     keys: Vec<(OrderKey, Vec<Delivery>, bool)>,
     /// Waiting deliveries, and up to where these are all, if they are.
@@ -148,8 +149,9 @@ impl Dispatcher {
                     added += lane.add_due(deliveries, &left);
                     lane.next_due = [lane.next_due, next].into_iter().flatten().min();
                 }
-                if let Some(keys) = found.held_keys {
-                    lane.order.add_held(keys);
+                if let Some((standing, held_keys)) = found.standing {
+                    lane.pace.follow(&standing);
+                    lane.order.add_held(held_keys);
                 }
                 for (key, deliveries, complete) in found.keys {
                     added += lane.add_of_key(key, deliveries, complete, now);
@@ -189,9 +191,10 @@ fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<
 async fn read(store: &Store, load: &Load) -> Result<Found> {
     let room = load.room;
     match &load.wanted {
-        Wanted::HeldKeys => {
-            let held_keys = Some(store.held_keys(load.lane).await?);
-            Ok(Found { held_keys, ..Found::default() })
+        Wanted::Standing => {
+            let standing = store.standing(load.lane).await?;
+            let held_keys = store.held_keys(load.lane).await?;
+            Ok(Found { standing: Some((standing, held_keys)), ..Found::default() })
         }
         Wanted::Keys(keys) => {
             let limit = (room.deliveries / keys.len().max(1)).clamp(1, OF_KEY);

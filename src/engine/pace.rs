@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use crate::domain::{failure_handling::FailureRow, time::Timestamp, webhook::WebhookSpec};
+use crate::domain::{
+    failure_handling::{FailureRow, Standing},
+    time::Timestamp,
+    webhook::WebhookSpec,
+};
 
 /// A destination that so many attempts in a row did not reach is asked by one at a time,
 /// with a pause that doubles between them: one that refuses at once costs little then.
@@ -27,6 +31,10 @@ pub(super) struct Pace {
     /// Nor before this one: the destination asked for a pause.
     paused_until: Timestamp,
     failures: FailureRow,
+    /// Whether it is known what the database has of failures and pause.
+    known: bool,
+    /// Whether it has any.
+    stored: bool,
     /// Attempts in a row that did not reach the destination.
     unreachable: u32,
 }
@@ -74,6 +82,28 @@ impl Pace {
             self.failures.failed(start, end);
         }
         self.failures
+    }
+
+    /// What the database is to have after an attempt; nothing where it has that already,
+    /// as after one success that follows another.
+    pub(super) fn new_standing(&mut self, success: bool) -> Option<Standing> {
+        if success && self.known && !self.stored {
+            return None;
+        }
+        // A success ends the row, also one that is yet to be read.
+        (self.known, self.stored) = (self.known || success, !success);
+        Some(Standing { failures: self.failures, paused_until: self.paused_until })
+    }
+
+    /// Goes on from what an earlier owner of the lane left in the database.
+    pub(super) fn follow(&mut self, earlier: &Standing) {
+        if self.known {
+            return;
+        }
+        self.known = true;
+        self.stored |= earlier.failures.count > 0;
+        self.failures.follow(&earlier.failures);
+        self.pause(earlier.paused_until);
     }
 
     /// Notes an attempt that did not reach the destination.
@@ -175,6 +205,45 @@ mod tests {
         assert_eq!((pace.slots(), pace.starts_at()), (2, now), "it is back");
         pace.unreachable(now);
         assert_eq!(pace.starts_at(), now);
+    }
+
+    #[test]
+    fn failures_are_stored_and_one_success_after_them() {
+        let mut pace = pace(0.0);
+        pace.follow(&Standing::default());
+        let mut stored = Vec::new();
+        for (n, success) in [true, false, false, true, true].into_iter().enumerate() {
+            pace.ended(success, at(2 * n as i64), at(2 * n as i64 + 1));
+            stored.push(pace.new_standing(success).map(|standing| standing.failures.count));
+        }
+        assert_eq!(stored, [None, Some(1), Some(2), Some(0), None]);
+    }
+
+    #[test]
+    fn the_next_owner_goes_on_from_what_the_last_one_left() {
+        let mut last = pace(0.0);
+        last.pause(at(900));
+        last.ended(false, at(0), at(1));
+        let left = last.new_standing(false).expect("something to store");
+
+        let mut next = pace(0.0);
+        assert_eq!(next.ended(false, at(2), at(3)).count, 1);
+        next.follow(&left);
+        assert_eq!(next.starts_at(), at(900));
+        assert_eq!(next.ended(false, at(4), at(5)).count, 3);
+        next.follow(&left);
+        assert_eq!(next.ended(false, at(6), at(7)).count, 4, "taken over once");
+    }
+
+    #[test]
+    fn a_success_ends_a_row_that_is_yet_to_be_read() {
+        let mut pace = pace(0.0);
+        pace.ended(true, at(0), at(1));
+        assert_eq!(pace.new_standing(true), Some(Standing::default()));
+        let mut old = FailureRow::default();
+        old.failed(at(-9), at(-8));
+        pace.follow(&Standing { failures: old, paused_until: at(0) });
+        assert_eq!(pace.ended(false, at(2), at(3)).count, 1);
     }
 
     #[test]

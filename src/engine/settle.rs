@@ -157,6 +157,7 @@ fn outcome(
             delivered_from: is_first_success.then_some(delivery.outgoing.event.ingest_time),
             kind,
             time,
+            standing: None,
         },
     }
 }

@@ -30,6 +30,7 @@ mod requeue;
 mod retention;
 mod rows;
 mod secrets;
+mod standings;
 mod stats;
 mod tenant_settings;
 mod tenants;

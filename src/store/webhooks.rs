@@ -9,6 +9,7 @@ use super::{
     jobs,
     rows::Row,
     secrets::{Place, SecretKeys},
+    standings,
 };
 use crate::domain::{
     actor::Attribution,
@@ -195,6 +196,9 @@ impl Store {
         }
         if masked_headers(&before.spec) != masked_headers(&after.spec) {
             keep_headers(&tx, &after).await?;
+        }
+        if before.suspension.is_some() && after.suspension.is_none() {
+            standings::forget(&tx, before.key).await?;
         }
         announcements::write(&mut tx, &self.secret_keys, before, &after).await?;
         let job = match job {

@@ -10,8 +10,8 @@ use std::{
 
 use prost_types::Duration as ProtoDuration;
 use tidings::grpc::proto::{
-    DeliveryStatus, FailureHandling, SuspensionCause, UnsuspendWebhookRequest, Webhook,
-    WebhookState,
+    DeliveryStatus, FailureHandling, SuspensionCause, TailEventLogsRequest,
+    UnsuspendWebhookRequest, Webhook, WebhookState,
 };
 
 use super::support::{
@@ -82,6 +82,39 @@ async fn a_success_in_between_begins_the_row_anew() {
     }
     receiver.wait_for(30).await;
     assert!(server.webhook(&id).await.suspension.is_none());
+}
+
+#[tokio::test]
+async fn a_row_of_failures_goes_on_after_a_restart_and_ends_where_a_suspension_is_lifted() {
+    let mut server = TestServer::start().await;
+    let (receiver, _) = failing().await;
+    let handling = FailureHandling { suspend_after_failures: 3, ..Default::default() };
+    let mut hook = handled(&receiver, handling);
+    hook.retry_policy = Some(quick_retries(0));
+    let id = server.create(hook).await.webhook_id;
+    // Each attempt is on record before the next begins.
+    let fails = async |server: &TestServer| {
+        let mut tail = server.tail(TailEventLogsRequest::default()).await.expect("a tail");
+        server.publish(event("a", "{}")).await;
+        tail.changes(2).await;
+    };
+    for _ in 0..2 {
+        fails(&server).await;
+        server = server.restart().await;
+        assert!(server.webhook(&id).await.suspension.is_none());
+    }
+    fails(&server).await;
+    let suspension = until_suspended(&server, &id).await.suspension.expect("suspended");
+    assert!(suspension.message.contains('3'), "{}", suspension.message);
+
+    let request = UnsuspendWebhookRequest { webhook_id: id.clone(), ..Default::default() };
+    server.webhooks().unsuspend_webhook(request).await.expect("unsuspended");
+    server = server.restart().await;
+    for _ in 0..2 {
+        fails(&server).await;
+    }
+    server = server.restart().await;
+    assert!(server.webhook(&id).await.suspension.is_none(), "two are not three");
 }
 
 #[tokio::test]

@@ -32,8 +32,8 @@ async fn a_policy_says_which_failures_are_retried() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_destination_asks_for_holds_the_whole_lane() {
-    let server = TestServer::start().await;
+async fn a_pause_that_the_destination_asks_for_holds_the_whole_lane_also_after_a_restart() {
+    let mut server = TestServer::start().await;
     let receiver = Receiver::with(|r| match r.index {
         0 => Reply::status(503).header("retry-after", "2"),
         _ => Reply::status(200),
@@ -46,6 +46,10 @@ async fn a_pause_that_the_destination_asks_for_holds_the_whole_lane() {
     for _ in 0..5 {
         server.publish(event("a", "{}")).await;
     }
+    let mut tail = server.tail(earliest()).await.expect("a tail");
+    // The failure is on record.
+    tail.changes(6).await;
+    server = server.restart().await;
     let mut tail = server.tail(earliest()).await.expect("a tail");
     let changes = tail.changes(11).await;
     let at = |time: Option<prost_types::Timestamp>| {

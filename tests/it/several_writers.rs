@@ -287,6 +287,7 @@ fn settlement(tenant: TenantKey, event_key: EventKey, webhook_key: WebhookKey) -
         },
         alert: None,
         divert_reason: None,
+        standing: None,
         kind: ChangeKind::Settled,
         time: NOW,
     }

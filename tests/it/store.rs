@@ -106,6 +106,7 @@ impl Fixture {
             },
             alert: None,
             divert_reason: Some(DivertReason::Expired),
+            standing: None,
             kind: ChangeKind::Settled,
             time: NOW,
         }

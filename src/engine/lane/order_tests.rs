@@ -82,7 +82,7 @@ impl Model {
         let left = self.lane.end_load(start);
         let (Some(left), wanted) = (left, wanted) else { return };
         match wanted {
-            Wanted::HeldKeys => {
+            Wanted::Standing => {
                 let held = rows.iter().filter(|row| row.due.is_some());
                 self.lane.order.add_held(held.filter_map(|row| row.key.map(OrderKey)).collect());
             }

@@ -250,6 +250,17 @@ fn statements(words: &Words) -> Vec<String> {
             PRIMARY KEY (webhook_key, window_start, class)
         ) {clustered}"
         ),
+        // What the attempts at a webhook say about its destination, since the first failure
+        // or pause: whoever owns its lane next goes on from there.
+        format!(
+            "CREATE TABLE standings (
+            webhook_key BIGINT NOT NULL PRIMARY KEY,
+            failures BIGINT NOT NULL,
+            first_start BIGINT NOT NULL,
+            last_end BIGINT NOT NULL,
+            paused_until BIGINT NOT NULL
+        ) {roomy}"
+        ),
         // Diverted events that were replayed or discarded, the last time that they were.
         format!(
             "CREATE TABLE resolutions (

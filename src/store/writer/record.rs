@@ -10,6 +10,7 @@ use crate::{
         alert::Alert,
         delivery::{Attempt, AttemptOutcome, ChangeKind, DeliveryState, DivertReason},
         error::Error,
+        failure_handling::Standing,
         id::{EventKey, TenantKey, WebhookKey},
         time::{Timestamp, micros},
     },
@@ -20,7 +21,7 @@ use crate::{
             Kind::{Number, OptionalNumber, OptionalText, Text},
         },
         failure::Failure,
-        notices,
+        notices, standings,
     },
 };
 
@@ -50,6 +51,8 @@ pub struct Settlement {
     pub kind: ChangeKind,
     /// When it is recorded.
     pub time: Timestamp,
+    /// What its lane's next owner is to know, where that changed.
+    pub standing: Option<Standing>,
 }
 
 pub(in crate::store) struct RecordUnit {
@@ -143,6 +146,7 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
         }
     }
     times::add(tx, &all).await?;
+    standings::store(tx, &all).await?;
     for s in all {
         let entry = Entry {
             event_key: s.event_key,
