@@ -92,6 +92,12 @@ pub(super) struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_grace: Option<String>,
 
+    /// How long the database may not answer before the health is NOT_SERVING
+    /// [env: TIDINGS_HEALTH_GRACE; default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_grace: Option<String>,
+
     /// Mail server for notices of suspensions, as in smtps://user:password@host or
     /// smtp://host:587?tls=required; better given as a variable, since other users of
     /// the machine see flags [env: TIDINGS_SMTP_URL; default: none]

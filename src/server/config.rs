@@ -69,6 +69,9 @@ pub struct Config {
     /// How long what is in flight may take to finish at the end.
     #[serde(with = "humantime_serde")]
     pub drain_grace: Duration,
+    /// How long the database may not answer before the node says that it is NOT_SERVING.
+    #[serde(with = "humantime_serde")]
+    pub health_grace: Duration,
     /// The mail server for notices of suspensions; without it none are sent. It holds a
     /// password.
     #[serde(deserialize_with = "secret")]
@@ -135,6 +138,7 @@ impl Default for Config {
             attempt_timeout: limits::DEFAULT_TIMEOUT,
             retention: Duration::from_secs(30 * 24 * 3600),
             drain_grace: Duration::from_secs(10),
+            health_grace: Duration::from_secs(10),
             smtp_url: None,
             mail_from: String::new(),
             max_attempts: 4_096,
@@ -246,6 +250,7 @@ impl Config {
             (self.database_connections < 3)
                 .then_some("database_connections must be at least 3: two write, one reads"),
             (self.database_timeout < second).then_some("database_timeout must be at least 1s"),
+            (self.health_grace.is_zero()).then_some("health_grace must be more than 0"),
             (self.retention < second).then_some("retention must be at least 1s"),
             (self.smtp_url.is_some() && self.mail_from.is_empty())
                 .then_some("smtp_url needs mail_from, the sender's address"),

@@ -3,6 +3,7 @@
 
 mod clock;
 pub mod config;
+mod health;
 mod identity_provider;
 mod incoming;
 mod listen;
@@ -16,7 +17,7 @@ mod written_list;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
@@ -160,39 +161,28 @@ impl Server {
     ///
     /// In words for an operator.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let Self {
-            listener,
-            tls,
-            provider,
-            address,
-            services,
-            engine,
-            follower,
-            store,
-            clock,
-            draining,
-            config,
-        } = self;
-        let secured = tls.is_some();
+        let Self { store, engine, clock, draining, config, .. } = self;
         let database = config.database()?;
-        tracing::info!(%address, tls = secured, %database, dev = config.dev, "serving");
-        let follower = tokio::spawn(follower.run());
+        let secured = self.tls.is_some();
+        tracing::info!(address = %self.address, tls = secured, %database, dev = config.dev, "serving");
+        let follower = tokio::spawn(self.follower.run());
         let resealer = tokio::spawn(Resealer::new(store.clone()).run(engine.caretaker()));
         let jobs = JobRunner::new(store.clone(), engine.clone(), Arc::clone(&clock));
         let jobs = tokio::spawn(jobs.run());
-        let pruner = Pruner::new(store, Arc::clone(&clock), config.retention);
+        let pruner = Pruner::new(store.clone(), Arc::clone(&clock), config.retention);
         let pruner = tokio::spawn(pruner.run(engine.caretaker()));
-        let (tls, reloader) = tls.unzip();
+        let (tls, reloader) = self.tls.unzip();
         let reloader = reloader.map(|reloader| tokio::spawn(reloader.run(clock)));
-        let provider = provider.map(|provider| tokio::spawn(async move { provider.run().await }));
+        let provider =
+            self.provider.map(|provider| tokio::spawn(async move { provider.run().await }));
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", ServingStatus::Serving).await;
-        for service in grpc::MOUNTED {
-            health.set_service_status(service, ServingStatus::Serving).await;
-        }
-        let facades = http::Facades { services: services.clone() };
-        let services = grpc::Handlers { services };
+        health.set_service_status(health::LIVE, ServingStatus::Serving).await;
+        health::set(&health, ServingStatus::Serving).await;
+        let following = health::follow(health.clone(), store, config.health_grace);
+        let following = tokio::spawn(following);
+        let facades = http::Facades { services: self.services.clone() };
+        let services = grpc::Handlers { services: self.services };
         let routes = grpc::routes(services, health_service, draining.clone())
             .map_err(|e| format!("reflection: {e}"))?;
         let origins: Vec<_> = config.cors_origins.iter().map(Origin::header).collect();
@@ -200,22 +190,17 @@ impl Server {
         let routes = peer::tell(routes.merge(facades));
         let routes = if config.dev { local_only::guard(routes) } else { routes };
 
-        let mut served = Box::pin(listen::serve(listener, tls, routes, draining.clone()));
+        let mut served = Box::pin(listen::serve(self.listener, tls, routes, draining.clone()));
         tokio::select! {
             result = &mut served => return result,
             () = shutdown => {}
         }
         tracing::info!("draining");
-        health.set_service_status("", ServingStatus::NotServing).await;
-        for service in grpc::MOUNTED {
-            health.set_service_status(service, ServingStatus::NotServing).await;
-        }
+        end([following]).await;
+        health::set(&health, ServingStatus::NotServing).await;
         draining.cancel();
         let optional = [reloader, provider].into_iter().flatten();
-        for background in [follower, jobs, pruner, resealer].into_iter().chain(optional) {
-            background.abort();
-            let _ = background.await;
-        }
+        end([follower, jobs, pruner, resealer].into_iter().chain(optional)).await;
         let (served, ()) = tokio::join!(
             tokio::time::timeout(config.drain_grace, served),
             engine.drain(config.drain_grace)
@@ -223,6 +208,14 @@ impl Server {
         tracing::info!("stopped");
         // Calls that did not end in time are cut off.
         served.unwrap_or(Ok(()))
+    }
+}
+
+/// Ends what runs in the background.
+async fn end(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
     }
 }
 

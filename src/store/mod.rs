@@ -255,6 +255,11 @@ impl Store {
         self.writer.record(node, settlements).await
     }
 
+    /// Whether the database answers.
+    pub async fn answers(&self) -> bool {
+        self.query("SELECT 1", []).await.is_ok()
+    }
+
     /// Which database is read.
     fn dialect(&self) -> Dialect {
         self.readers.get_database_backend().into()

@@ -1,7 +1,7 @@
 //! A database that fails for a while: callers are told, no loop dies, nothing
 //! acknowledged is lost, and everything goes on afterwards.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sea_orm::{ConnectionTrait, Database as Connections};
 use tidings::grpc::proto::{
@@ -82,6 +82,40 @@ async fn a_server_that_goes_away_is_unavailable_and_comes_back() {
     let mut tail = server.tail(super::support::tailing::earliest()).await.expect("a tail");
     // Each is accepted and settled, in an order that depends on when the first was recorded.
     assert_eq!(tail.changes(4).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_node_without_its_database_is_not_serving_until_it_answers_again() {
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
+    if !is_postgres() {
+        return;
+    }
+    let database = Database::new().await;
+    let (proxy, url) = Proxy::before(&database.url()).await;
+    let server = TestServer::on_database(database, |config| {
+        config.database = url;
+        config.health_grace = Duration::from_millis(200);
+    })
+    .await;
+    let mut health = HealthClient::new(server.channel.clone());
+    let of = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    for service in ["", "tidings.v1.EventService"] {
+        let mut watch = health.watch(of(service)).await.expect("a watch").into_inner();
+        let mut expect = async |status: ServingStatus| {
+            let message = watch.message().await.expect("no error").expect("a status");
+            assert_eq!(message.status(), status);
+        };
+        expect(ServingStatus::Serving).await;
+        proxy.close();
+        expect(ServingStatus::NotServing).await;
+        let live = health.check(of("live")).await.expect("known").into_inner();
+        assert_eq!(live.status(), ServingStatus::Serving, "a restart would not help");
+        proxy.open();
+        expect(ServingStatus::Serving).await;
+    }
+    server.publish(event("a", "{}")).await;
 }
 
 #[tokio::test]
