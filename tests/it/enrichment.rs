@@ -99,7 +99,8 @@ async fn blocks_survive_a_restart_and_an_update_decides_what_is_sent() {
         ..Default::default()
     };
     server.event_logs().retry_delivery(retry).await.expect("retried");
-    let body = receiver.wait_for(1).await.remove(0).json();
+    let received = receiver.wait_for(1).await;
+    let body = received[0].json();
     assert_eq!(body["tillDetails"]["till"], 1.1);
     assert!(body.get("customerIdentifiers").is_none());
 }

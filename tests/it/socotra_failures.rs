@@ -48,7 +48,8 @@ async fn what_is_exhausted_is_told_diverted_and_suspends_its_webhook() {
 
     let exhausted = server.publish(event("a", "{}")).await.event_id;
     receiver.wait_for(3).await;
-    let alert = alerts.wait_for(1).await[0].json();
+    let alerts = alerts.wait_for(1).await;
+    let alert = alerts[0].json();
     assert_eq!((&alert["eventId"], &alert["attempts"]), (&json!(exhausted), &json!(3)));
     let shown = until(&client, &webhook, |shown| shown["suspended"] == true).await;
     assert!(shown["suspendedAt"].is_string() || shown["suspendedAt"].is_number(), "{shown}");

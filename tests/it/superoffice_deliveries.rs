@@ -176,7 +176,7 @@ async fn nine_failures_in_a_row_stop_a_webhook_and_all_is_told_until_it_is_start
     assert_eq!((watcher.count(), picky.count()), (3, 1));
 }
 
-fn name(body: Value) -> String {
+fn name(body: &Value) -> String {
     body["eventName"].as_str().expect("a name").to_owned()
 }
 

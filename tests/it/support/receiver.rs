@@ -7,8 +7,8 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,13 +56,17 @@ pub(crate) struct Received {
     pub(crate) body: Bytes,
     /// The first one to arrive has 0.
     pub(crate) index: usize,
+    /// The body, once it was read as JSON.
+    json: OnceLock<serde_json::Value>,
 }
 
 impl Received {
     /// The body as JSON; panics where it is none.
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("no JSON ({error}): {:?}", self.body))
+    pub(crate) fn json(&self) -> &serde_json::Value {
+        let read = || serde_json::from_slice(&self.body);
+        self.json.get_or_init(|| {
+            read().unwrap_or_else(|error| panic!("no JSON ({error}): {:?}", self.body))
+        })
     }
 
     /// The value of a header, where it is there and is text.
@@ -138,6 +142,8 @@ impl Receiver {
                     }
                 }
                 arrived.await;
+                // Of many that arrive together the last one is enough to look.
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         match timeout(PATIENCE, wait).await {
@@ -212,6 +218,7 @@ async fn answer(
             headers: head.headers,
             body,
             index: all.len(),
+            json: OnceLock::new(),
         };
         all.push(received.clone());
         received
