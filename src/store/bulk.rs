@@ -7,10 +7,10 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::ArrayType
 
 use super::failure::{Failure, corrupt};
 
-/// Rows per statement on SQLite, largest first. The last is 1, so any number can be made
-/// up; each is half of the one before, so few statements do, which is what counts: each is
-/// a turn to the connection's thread and back.
-const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+/// Rows per statement on SQLite, smallest first. What there is goes into the smallest that
+/// holds it, whose other rows are NULL and left out: one statement is one turn to the
+/// connection's thread and back, which costs more than they do.
+const SIZES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// Stand in arrays for NULL, which the driver cannot put there. No number of ours is this
 /// small, and no text that may be absent is empty.
@@ -104,17 +104,14 @@ impl Bulk {
         tx: &impl ConnectionTrait,
         values: Vec<Value>,
     ) -> Result<u64, Failure> {
-        let parameters = self.columns.len();
-        let mut rows = values.len() / parameters;
         let mut values = values.into_iter();
         let mut changed = 0;
-        for (size, &count) in SIZES.iter().enumerate() {
-            while rows >= count {
-                let chunk: Vec<Value> = values.by_ref().take(count * parameters).collect();
-                let text = self.texts[size].get_or_init(|| self.over_rows(count));
-                changed += execute(tx, text, chunk).await?;
-                rows -= count;
-            }
+        while values.len() > 0 {
+            let rows = values.len() / self.columns.len();
+            let size = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
+            let text = self.texts[size].get_or_init(|| self.over_rows(SIZES[size]));
+            let chunk = values.by_ref().take(SIZES[size] * self.columns.len()).collect();
+            changed += execute(tx, text, chunk).await?;
         }
         Ok(changed)
     }
@@ -183,22 +180,24 @@ impl Bulk {
         (given, format!("FROM unnest({arrays}) AS given({})", self.names()))
     }
 
-    /// The text for so many rows of parameters. These have no numbers: SQLite keeps `$1` as
-    /// a name, and the driver looks up the name of each parameter from the first on, which
-    /// takes the square of their number.
+    /// The text for up to so many rows of parameters: those that are not bound are NULL.
+    /// They have no numbers: SQLite keeps `$1` as a name, and the driver looks up the name of
+    /// each parameter from the first on, which takes the square of their number.
     fn over_rows(&self, count: usize) -> String {
-        let mut row = vec!["?"; self.columns.len()];
-        if let Action::Insert { fixed: (_, values), .. } = self.action
-            && !values.is_empty()
-        {
-            row.push(values);
-        }
-        let rows = vec![format!("({})", row.join(", ")); count].join(", ");
-        match &self.action {
-            Action::Insert { table, after, .. } => {
-                format!("INSERT INTO {table} ({}) VALUES {rows} {after}", self.inserted())
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let rows =
+            format!("WITH new({}) AS (VALUES {})", self.names(), vec![row; count].join(", "));
+        match self.action {
+            Action::Insert { table, fixed: (_, values), after } => {
+                let (into, given, first) = (self.inserted(), self.names(), self.columns[0].0);
+                let comma = if values.is_empty() { "" } else { ", " };
+                format!(
+                    "{rows} INSERT INTO {table} ({into}) SELECT {given}{comma}{values}
+                     FROM new WHERE {first} IS NOT NULL {after}"
+                )
             }
-            Action::Update(sql) => format!("WITH new({}) AS (VALUES {rows}) {sql}", self.names()),
+            // It compares with keys: none is NULL.
+            Action::Update(sql) => format!("{rows} {sql}"),
         }
     }
 
