@@ -17,6 +17,9 @@ use crate::{
     store::{NewDelivery, StoredDelivery},
 };
 
+/// Bytes of a delivery beside its payload: itself, its place in the lane, its event.
+const OVERHEAD: usize = 768;
+
 /// An event on its way out. A body is built by the first attempt that needs it, once
 /// for all webhooks of that recipe.
 #[derive(Debug)]
@@ -93,8 +96,9 @@ impl Delivery {
         self.requeue_time.unwrap_or(self.outgoing.event.ingest_time)
     }
 
-    /// What it costs in memory, roughly.
+    /// What it costs in memory, roughly. An event for many webhooks is there once, but each
+    /// of these may be the one that holds it.
     pub(super) fn bytes(&self) -> usize {
-        self.outgoing.event.bytes() + 256
+        self.outgoing.event.bytes() + OVERHEAD
     }
 }

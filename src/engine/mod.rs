@@ -67,11 +67,11 @@ use crate::{
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Deliveries that one lane holds in memory. Default 512.
+    /// Deliveries that one lane holds in memory. Default 2048.
     pub lane_deliveries: usize,
-    /// Bytes of payload that one lane holds in memory. Default 1 MiB.
+    /// Bytes that one lane holds in memory. Default 3 MiB.
     pub lane_bytes: usize,
-    /// Bytes of payload that all lanes hold in memory. Default 48 MiB. Beyond it a
+    /// Bytes that all lanes hold in memory. Default 48 MiB. Beyond it a
     /// lane still gets its share of its tenant's share of as much, or one delivery, so
     /// that lanes which hold much for long do not slow down the others.
     pub total_bytes: usize,
@@ -83,8 +83,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            lane_deliveries: 512,
-            lane_bytes: 1024 * 1024,
+            lane_deliveries: 2_048,
+            lane_bytes: 3 * 1024 * 1024,
             total_bytes: 48 * 1024 * 1024,
             attempts: 4_096,
         }
