@@ -12,20 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::ending::Ending;
 use crate::domain::error::Error;
 
-/// Paths of services whose streams know nothing of draining.
-const FOREIGN: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
-
-/// Middleware: lets responses to such paths end with `SERVER_DRAINING`.
-pub(super) async fn end_foreign_streams(
+/// Middleware: lets the responses of such services end with `SERVER_DRAINING`.
+pub(super) async fn end_streams(
     State(draining): State<CancellationToken>,
     request: Request,
     next: Next,
 ) -> Response {
-    let foreign = FOREIGN.iter().any(|path| request.uri().path().starts_with(path));
     let response = next.run(request).await;
-    if !foreign {
-        return response;
-    }
     let drained = async move {
         draining.cancelled_owned().await;
         Error::draining()

@@ -10,7 +10,7 @@ use tonic::{codec::CompressionEncoding, server::NamedService, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
-use tower::util::MapResponseLayer;
+use tower::{ServiceBuilder, util::MapResponseLayer};
 
 use super::{
     DESCRIPTOR, Handlers, authorize, drain, fault_details,
@@ -70,24 +70,27 @@ pub fn routes(
 ) -> Result<Router, Error> {
     let auth = services.services.auth.clone();
     let services = Arc::new(services);
-    let router = Routes::new(server!(WebhookServiceServer, &services))
+    let ours = Routes::new(server!(WebhookServiceServer, &services))
         .add_service(server!(EventServiceServer, &services))
         .add_service(server!(EventLogServiceServer, &services))
         .add_service(server!(EventMetadataServiceServer, &services))
         .add_service(server!(DivertedEventServiceServer, &services))
         .add_service(server!(ApiKeyServiceServer, &services))
-        .add_service(server!(TenantServiceServer, &services))
-        .add_service(health)
+        .add_service(server!(TenantServiceServer, &services));
+    let foreign = Routes::new(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .layer(MapResponseLayer::new(fault_details::explain::<Body>))
+        .reset_fallback()
+        .layer(middleware::from_fn_with_state(draining, drain::end_streams));
+    // One layer of two parts: each layer of a router is a box for every request.
+    let around = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(auth, authorize::authorize))
-        .layer(middleware::from_fn_with_state(draining, drain::end_foreign_streams))
-        // Outermost, and on these routes only: over other paths it would answer
-        // plain HTTP/1.1 requests with an empty 400.
-        .layer(GrpcWebLayer::new());
-    Ok(router.fallback(unknown_path))
+        .layer(MapResponseLayer::new(fault_details::explain::<Body>));
+    let router = ours.into_axum_router().reset_fallback().merge(foreign).layer(around);
+    // Outermost, and on these routes only: over other paths it would answer plain HTTP/1.1
+    // requests with an empty 400.
+    Ok(router.layer(GrpcWebLayer::new()).fallback(unknown_path))
 }
 
 fn reflection() -> Builder<'static> {

@@ -1,21 +1,17 @@
 //! Tells handlers who is on the other side of a request's connection.
 
-use axum::{
-    Router,
-    extract::Request,
-    middleware::{self, Next},
-    response::Response,
-};
+use axum::{Router, extract::Request};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tower::util::MapRequestLayer;
 
 use crate::service::auth::Peer;
 
 /// Adds a [`Peer`] to the extensions of each request.
 pub(super) fn tell(routes: Router) -> Router {
-    routes.layer(middleware::from_fn(add))
+    routes.layer(MapRequestLayer::new(add))
 }
 
-async fn add(mut request: Request, next: Next) -> Response {
+fn add(mut request: Request) -> Request {
     let extensions = request.extensions();
     let secured = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     let connection =
@@ -23,5 +19,5 @@ async fn add(mut request: Request, next: Next) -> Response {
     if let Some(address) = connection.and_then(TcpConnectInfo::remote_addr) {
         request.extensions_mut().insert(Peer(address.ip()));
     }
-    next.run(request).await
+    request
 }
