@@ -17,10 +17,16 @@ impl Shard {
     /// The shard that stands for work which one node does for all: whoever owns it does it.
     pub const CARETAKER: Self = Self(0);
 
-    /// The shard that a webhook's lane is in. Keys are given out one after the other, so
-    /// that lanes spread evenly.
+    /// The shard that a webhook's lane is in. Keys are given out one after the other, and
+    /// nodes own ranges of shards: with the bits of a key in reverse even a few lanes, made
+    /// one after the other, are spread over all ranges.
     pub fn of(webhook: WebhookKey) -> Self {
-        Self(webhook.0.to_le_bytes()[0])
+        Self(webhook.0.to_le_bytes()[0].reverse_bits())
+    }
+
+    /// The last byte of the keys of its webhooks.
+    pub fn last_byte_of_keys(self) -> u8 {
+        self.0.reverse_bits()
     }
 }
 
@@ -112,5 +118,12 @@ mod tests {
         let all: Shards = (1..=256).map(|key| Shard::of(WebhookKey(key))).collect();
         assert_eq!(all, Shards::ALL);
         assert_eq!(Shard::of(WebhookKey(257)), Shard::of(WebhookKey(1)));
+        for key in [1, 2, 254, 255, 256, 257, i64::MAX] {
+            let last = i64::from(Shard::of(WebhookKey(key)).last_byte_of_keys());
+            assert_eq!(last, key & 255);
+        }
+        // Six lanes, the first half of the shards and the second.
+        let halves = (1..=6).map(|key| usize::from(Shard::of(WebhookKey(key)).0) / (SHARDS / 2));
+        assert_eq!(halves.sum::<usize>(), 3);
     }
 }

@@ -111,10 +111,11 @@ impl Store {
              ORDER BY j.position LIMIT {limit}",
             ChangeKind::Accepted.number(),
             ChangeKind::Requeued.number(),
-            // As `Shard::of` has it. What is of no lane here is not read with its payload.
+            // What is of no lane here is not read with its payload.
             self.dialect().is_in("(j.webhook_key & 255)", "$4"),
         );
-        let shards = self.dialect().list(shards.iter().map(|shard| shard.0.into()));
+        let shards =
+            self.dialect().list(shards.iter().map(|shard| shard.last_byte_of_keys().into()));
         let rows = self.query(&sql, [tenant.0.into(), after.0.into(), to.0.into(), shards]).await?;
         let (mut arrivals, mut last) = (Vec::new(), to);
         for row in rows.iter().map(Row) {
