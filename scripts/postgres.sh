@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A throw-away PostgreSQL cluster for tests: runs a command beside it, and leaves nothing.
 #   scripts/postgres.sh cargo test --features failpoints
-# The command finds the cluster's URL in TEST_POSTGRES. Needs Debian's package
+# The command finds the cluster's URL in TEST_POSTGRES, and in TEST_POSTGRES_CTL a pg_ctl
+# for it: "$TEST_POSTGRES_CTL" restart --mode immediate. Needs Debian's package
 # `postgresql`, or the folder of initdb and pg_ctl in PG_BIN.
 set -euo pipefail
 
@@ -22,9 +23,14 @@ if ((EUID == 0)); then
     as=(runuser -u postgres --)
     chown postgres "$folder"
 fi
-ctl() { (cd "$folder" && "${as[@]}" "$PG_BIN/pg_ctl" -D "$folder/data" "$@"); }
+ctl=$folder/ctl
+cat >"$ctl" <<END
+#!/bin/sh
+cd '$folder' && exec ${as[*]} '$PG_BIN/pg_ctl' --pgdata data --log log --silent --wait "\$@"
+END
+chmod +x "$ctl"
 stop() {
-    ctl stop --mode immediate --silent || true
+    "$ctl" stop --mode immediate || true
     rm -rf "$folder"
 }
 trap stop EXIT
@@ -43,10 +49,11 @@ shared_buffers = 256MB
 max_wal_size = 4GB
 autovacuum_naptime = 10s
 END
-ctl start --wait --silent --log "$folder/log" || {
+"$ctl" start || {
     cat "$folder/log" >&2
     exit 1
 }
 
 export TEST_POSTGRES="postgres://tidings@127.0.0.1:$port/postgres"
+export TEST_POSTGRES_CTL=$ctl
 "$@"

@@ -65,6 +65,8 @@ mod tail;
 mod tail_slow;
 mod tenants;
 mod tls;
+mod torture;
+
 mod v3_credentials;
 mod v3_events;
 mod v3_metrics;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use tidings::{
     domain::{
         actor::{Actor, Attribution},
@@ -23,7 +23,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
 use super::support::{
-    database::{CONNECTIONS, Database, is_postgres},
+    database::{CONNECTIONS, Database, is_postgres, until_waiting},
     proxy::{Commit, Proxy},
 };
 
@@ -105,19 +105,6 @@ fn event(id: Uuid, webhook: WebhookKey) -> NewEvent {
     NewEvent { event: Arc::new(event), targets: vec![target] }
 }
 
-/// Waits until some other session waits for a lock.
-async fn until_one_waits(on: &DatabaseConnection) {
-    let sql = "SELECT 1 AS one FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waits = Statement::from_string(on.get_database_backend(), sql);
-    let look = async {
-        while on.query_one_raw(waits.clone()).await.expect("read").is_none() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, look).await.expect("somebody waits");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_of_two_writers_have_no_holes_at_any_moment() {
     if !is_postgres() {
@@ -167,7 +154,7 @@ async fn a_webhook_is_not_acknowledged_while_a_publish_that_missed_it_is_under_w
     publish.execute_unprepared(&lock).await.expect("locked");
     let making = Arc::clone(&node);
     let making = tokio::spawn(async move { making.create("w").await });
-    until_one_waits(&beside).await;
+    until_waiting(&beside, 1).await;
     assert!(!making.is_finished(), "it is acknowledged too early");
     publish.commit().await.expect("committed");
     making.await.expect("no panic").expect("made");
@@ -195,7 +182,7 @@ async fn a_publish_during_a_change_is_matched_again() {
     let (store, tenant) = (node.store.clone(), node.tenant);
     let events = vec![event(Uuid::new_v4(), webhook)];
     let publishing = tokio::spawn(async move { store.publish(tenant, version, events).await });
-    until_one_waits(&beside).await;
+    until_waiting(&beside, 1).await;
     change.commit().await.expect("committed");
     assert_eq!(publishing.await.expect("no panic"), Ok(Published::StaleConfig));
     assert!(node.positions().await.is_empty());
@@ -264,7 +251,7 @@ async fn an_open_transaction_at_a_head_holds_up_no_reader() {
     tokio::pin!(waiting);
     tokio::select! {
         done = &mut waiting => panic!("it did not wait: {done:?}"),
-        () = until_one_waits(&beside) => {}
+        () = until_waiting(&beside, 1) => {}
     }
     assert_eq!(node.positions().await, [1]);
     other.commit().await.expect("committed");

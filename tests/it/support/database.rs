@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::own_postgres::OwnPostgres;
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, Database as Connections, DatabaseConnection, Statement};
 use tempfile::TempDir;
@@ -33,6 +34,7 @@ pub(crate) struct Database {
 enum Place {
     File(PathBuf),
     Server { name: String, url: String },
+    Own(OwnPostgres),
 }
 
 impl Database {
@@ -63,11 +65,26 @@ impl Database {
         Arc::new(Self { place, directory })
     }
 
+    /// A database without any table, on a PostgreSQL server of its own.
+    pub(crate) async fn own() -> Arc<Self> {
+        let place = Place::Own(OwnPostgres::start().await);
+        Arc::new(Self { place, directory: tempfile::tempdir().expect("a directory") })
+    }
+
+    /// Has the server of its own crash, and start again.
+    pub(crate) async fn crash_server(&self) {
+        match &self.place {
+            Place::Own(server) => server.crash().await,
+            Place::File(_) | Place::Server { .. } => panic!("others use this server"),
+        }
+    }
+
     /// As the configuration names it.
     pub(crate) fn url(&self) -> String {
         match &self.place {
             Place::File(path) => format!("sqlite:{}", path.display()),
             Place::Server { url, .. } => url.clone(),
+            Place::Own(server) => server.url().to_owned(),
         }
     }
 
@@ -120,6 +137,21 @@ pub(crate) fn server() -> Option<String> {
 /// Whether tests use PostgreSQL.
 pub(crate) fn is_postgres() -> bool {
     server().is_some()
+}
+
+/// Waits until so many other sessions of its database wait for a lock.
+pub(crate) async fn until_waiting(on: &DatabaseConnection, sessions: usize) {
+    let sql = format!(
+        "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database()
+         AND wait_event_type = 'Lock' HAVING COUNT(*) >= {sessions}"
+    );
+    let waiting = Statement::from_string(on.get_database_backend(), sql);
+    let look = async {
+        while on.query_one_raw(waiting.clone()).await.expect("read").is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), look).await.expect("somebody waits");
 }
 
 fn parse(url: &str) -> DatabaseUrl {

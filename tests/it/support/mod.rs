@@ -9,6 +9,7 @@ pub(crate) mod http_client;
 pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod names;
+pub(crate) mod own_postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;

@@ -128,9 +128,27 @@ impl ServerProcess {
         assert!(status.expect("kill runs").success());
     }
 
+    /// Kills it with SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// Ends it with SIGTERM: it drains.
+    pub(crate) async fn terminate(&mut self) {
+        self.signal("TERM").await;
+        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let status = status.expect("it ends in time").expect("a status");
+        assert!(status.success(), "it ended badly: {status}");
+    }
+
     /// Kills it with SIGKILL and starts another one on the same database and port.
     pub(crate) async fn kill_and_restart(&mut self) {
-        self.child.kill().await.expect("killed");
+        self.kill().await;
+        self.start_again().await;
+    }
+
+    /// Starts another one on the same database and port after its end.
+    pub(crate) async fn start_again(&mut self) {
         let database = Arc::clone(&self.database);
         *self = Self::spawn(&database, &self.address.to_string(), "").await;
     }
@@ -138,8 +156,7 @@ impl ServerProcess {
     /// Waits until it has aborted itself, and starts another one without fail points.
     pub(crate) async fn wait_for_abort_and_restart(&mut self) {
         self.wait_for_abort().await;
-        let database = Arc::clone(&self.database);
-        *self = Self::spawn(&database, &self.address.to_string(), "").await;
+        self.start_again().await;
     }
 
     /// KiB of memory that it has in use.

@@ -7,6 +7,7 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use super::reply::Reply;
 use super::reply::{Kind, ReplyBody};
@@ -43,6 +44,7 @@ struct Shared {
     arrived: Notify,
     open: AtomicUsize,
     max_open: AtomicUsize,
+    spans: Mutex<Vec<Range<Instant>>>,
     connections: AtomicUsize,
 }
 
@@ -91,6 +93,7 @@ impl Receiver {
             arrived: Notify::new(),
             open: AtomicUsize::new(0),
             max_open: AtomicUsize::new(0),
+            spans: Mutex::default(),
             connections: AtomicUsize::new(0),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone())).abort_handle();
@@ -161,6 +164,11 @@ impl Receiver {
     /// byte of the answer was handed over for writing, or the sender was gone.
     pub(crate) fn max_open(&self) -> usize {
         self.shared.max_open.load(Ordering::SeqCst)
+    }
+
+    /// When each request that is not open any more was, as [`Self::max_open`] counts.
+    pub(crate) fn spans(&self) -> Vec<Range<Instant>> {
+        self.shared.spans.lock().clone()
     }
 
     /// How many TCP connections were accepted so far.
@@ -246,18 +254,22 @@ async fn answer(
 }
 
 /// Counts a request as open while it lives.
-struct OpenRequest(Arc<Shared>);
+struct OpenRequest {
+    shared: Arc<Shared>,
+    since: Instant,
+}
 
 impl OpenRequest {
     fn new(shared: Arc<Shared>) -> Self {
         let now = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
         shared.max_open.fetch_max(now, Ordering::SeqCst);
-        Self(shared)
+        Self { shared, since: Instant::now() }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.shared.open.fetch_sub(1, Ordering::SeqCst);
+        self.shared.spans.lock().push(self.since..Instant::now());
     }
 }
