@@ -66,6 +66,7 @@ mod tail_slow;
 mod tenants;
 mod tls;
 mod torture;
+mod two_nodes;
 
 mod v3_credentials;
 mod v3_events;
