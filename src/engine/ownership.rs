@@ -33,6 +33,8 @@ pub(super) struct Tenure {
     pub(super) node: NodeKey,
     /// Absent where it never ends.
     over: Option<CancellationToken>,
+    /// Until when it lasts at least, as far as was known when it was handed out.
+    until: Option<Instant>,
 }
 
 impl Tenure {
@@ -47,6 +49,12 @@ impl Tenure {
     /// Whether it is over.
     pub(super) fn is_over(&self) -> bool {
         self.over.as_ref().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Whether an attempt may begin that was decided on a moment ago. Where the process was
+    /// stopped in that moment, nobody may have noticed yet that it is over.
+    pub(super) fn may_begin(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
     }
 
     /// Whether it ever ends.
@@ -64,7 +72,6 @@ pub(super) struct Ownership {
     quiet: Shards,
     /// Lanes in these with something under way.
     busy: HashSet<WebhookKey>,
-    until: Option<Instant>,
     pub(super) tenure: Tenure,
     /// Hears which shards are quiet.
     given_up: mpsc::UnboundedSender<Shards>,
@@ -84,7 +91,6 @@ impl Ownership {
             giving_up: Shards::default(),
             quiet: Shards::default(),
             busy: HashSet::new(),
-            until: None,
             tenure: Tenure::default(),
             given_up,
             appointed,
@@ -108,7 +114,7 @@ impl Ownership {
 
     /// Until when the lease is good, where it is not for ever.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.until
+        self.tenure.until
     }
 }
 
@@ -120,8 +126,7 @@ impl Dispatcher {
         }
         let over = self.ownership.tenure.over.clone();
         let over = lease.valid_for.map(|_| over.unwrap_or_default());
-        self.ownership.tenure = Tenure { node: lease.node, over };
-        self.ownership.until = until;
+        self.ownership.tenure = Tenure { node: lease.node, over, until };
         let lost = self.ownership.shards.without(&lease.shards);
         if !lost.is_empty() {
             self.lose();
@@ -193,7 +198,7 @@ impl Dispatcher {
 
     /// Stops where the lease is over.
     pub(super) fn check_lease(&mut self) {
-        if self.ownership.until.is_some_and(|until| Instant::now() >= until) {
+        if !self.ownership.tenure.may_begin() {
             tracing::warn!("the lease was not renewed in time; its lanes stop");
             self.lose();
         }
@@ -205,7 +210,7 @@ impl Dispatcher {
             over.cancel();
             self.ownership.tenure.over = Some(CancellationToken::new());
         }
-        self.ownership.until = None;
+        self.ownership.tenure.until = None;
         for outcome in std::mem::take(&mut self.outcomes) {
             self.abandoned(&outcome.done(Fate::Abandoned));
         }

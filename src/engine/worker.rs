@@ -100,6 +100,7 @@ async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
         let attempted = tokio::select! {
             biased;
             () = tenure.ended(), if tenure.is_bounded() => None,
+            () = std::future::ready(()), if !tenure.may_begin() => None,
             attempted = attempt(&mut connection, &lane, &delivery, number, &*shared.clock) => {
                 Some(attempted)
             }
