@@ -11,15 +11,19 @@ use std::{
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use tidings::grpc::proto::{
-    AttemptOutcome, ChangeKind, DeliveryOrder, EventLogChange, PublishEventRequest, PublishResult,
-    RetryDeliveryRequest, RetryPolicy, TestWebhookRequest, Webhook, test_webhook_request::Subject,
+    AttemptOutcome, ChangeKind, CreateWebhookRequest, DeliveryOrder, Event, EventLogChange,
+    PublishEventRequest, PublishResult, RetryDeliveryRequest, RetryPolicy, TestWebhookRequest,
+    Webhook, test_webhook_request::Subject,
 };
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use uuid::Uuid;
 
 use super::support::{
     api::{event, seconds, webhook},
     database::{Database, is_postgres, until_waiting},
+    proxy::Proxy,
     receiver::{Receiver, Reply},
     server::TestServer,
     tailing::{earliest, sequences},
@@ -102,7 +106,7 @@ async fn a_webhook_waits_for_a_publish_on_another_node_that_has_missed_it() {
     let missing = start_publish(&other, "a");
     until_waiting(&beside, 1).await;
     let mut webhooks = one.webhooks();
-    let request = tidings::grpc::proto::CreateWebhookRequest {
+    let request = CreateWebhookRequest {
         webhook: Some(webhook("w2", &receiver.url(), &["*"])),
         ..Default::default()
     };
@@ -126,7 +130,7 @@ async fn a_publish_during_a_change_on_another_node_is_matched_with_it() {
     let beside = database.connect().await;
     let held = held_open(&database, TAKE_VERSIONS).await;
     let mut webhooks = one.webhooks();
-    let request = tidings::grpc::proto::CreateWebhookRequest {
+    let request = CreateWebhookRequest {
         webhook: Some(webhook("w", &receiver.url(), &["*"])),
         ..Default::default()
     };
@@ -275,5 +279,45 @@ async fn tests_and_retries_by_hand_may_be_asked_for_on_any_node() {
             node.wait_log(&id, "success", |log| log.status == 3).await;
             assert!(asked.elapsed() < Duration::from_secs(10), "its owner heard of it too late");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_from_the_database_is_replaced_and_comes_back() {
+    if !is_postgres() {
+        return;
+    }
+    const WEBHOOKS: usize = 4;
+    for cut in [Proxy::close, Proxy::silence] {
+        let database = Database::new().await;
+        let (proxy, url) = Proxy::before(&database.url()).await;
+        let cut_off =
+            TestServer::on_database(Arc::clone(&database), |config| config.database = url).await;
+        let receiver = Receiver::start().await;
+        for n in 0..WEBHOOKS {
+            cut_off.create(webhook(&format!("w{n}"), &receiver.url(), &["*"])).await;
+        }
+        cut_off.publish(event("a", "{}")).await;
+        receiver.wait_for(WEBHOOKS).await;
+        let other = TestServer::on_database(database, |_| {}).await;
+
+        cut(&proxy);
+        let since = Instant::now();
+        other.publish(event("a", "{}")).await;
+        receiver.wait_for(2 * WEBHOOKS).await;
+        // Ten seconds, and some for a machine that has other things to do.
+        assert!(since.elapsed() < Duration::from_secs(15), "replaced after {:?}", since.elapsed());
+        // The same one each time: what is refused may be stored all the same.
+        let same = Event { event_id: Uuid::new_v4().to_string(), ..event("a", "{}") };
+        let request = PublishEventRequest { event: Some(same), ..Default::default() };
+        let refused = cut_off.events().publish_event(request.clone()).await.expect_err("cut off");
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+
+        proxy.open();
+        let again =
+            async { while cut_off.events().publish_event(request.clone()).await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(30), again).await.expect("it comes back");
+        receiver.wait_for(3 * WEBHOOKS).await;
+        assert_eq!(receiver.count(), 3 * WEBHOOKS, "nothing came twice");
     }
 }

@@ -26,11 +26,21 @@ pub(crate) enum Commit {
     IsDoneInSilence,
 }
 
+/// What becomes of connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// They end, and every new one at once.
+    Closed,
+    /// They stay, and nothing comes through.
+    Silent,
+}
+
 /// A proxy. Dropped, it ends with all its connections.
 pub(crate) struct Proxy {
     address: SocketAddr,
     next: Arc<AtomicU8>,
-    open: watch::Sender<bool>,
+    way: watch::Sender<Way>,
 }
 
 impl Proxy {
@@ -44,16 +54,16 @@ impl Proxy {
         let proxy = Self {
             address,
             next: Arc::new(AtomicU8::new(Commit::Passes as u8)),
-            open: watch::Sender::new(true),
+            way: watch::Sender::new(Way::Open),
         };
-        let (next, open) = (Arc::clone(&proxy.next), proxy.open.subscribe());
+        let (next, way) = (Arc::clone(&proxy.next), proxy.way.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if !*open.borrow() {
+                if *way.borrow() == Way::Closed {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(&target).await else { continue };
-                tokio::spawn(relay(client, server, Arc::clone(&next), open.clone()));
+                tokio::spawn(relay(client, server, Arc::clone(&next), way.clone()));
             }
         });
         through.set_port(Some(proxy.address.port())).expect("a port");
@@ -67,12 +77,17 @@ impl Proxy {
 
     /// Ends all connections, and every new one at once.
     pub(crate) fn close(&self) {
-        self.open.send_replace(false);
+        self.way.send_replace(Way::Closed);
+    }
+
+    /// Lets nothing through any more, in silence, as where a network is gone.
+    pub(crate) fn silence(&self) {
+        self.way.send_replace(Way::Silent);
     }
 
     /// Lets connections through again.
     pub(crate) fn open(&self) {
-        self.open.send_replace(true);
+        self.way.send_replace(Way::Open);
     }
 }
 
@@ -80,14 +95,16 @@ async fn relay(
     mut client: TcpStream,
     mut server: TcpStream,
     next: Arc<AtomicU8>,
-    mut open: watch::Receiver<bool>,
+    mut way: watch::Receiver<Way>,
 ) {
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         tokio::select! {
-            () = closed(&mut open) => return,
+            biased;
+            () = closed(&mut way) => return,
             read = client.read(&mut asked) => {
                 let Ok(bytes @ 1..) = read else { return };
+                silence_ends(&mut way).await;
                 let is_commit = asked[..bytes].windows(7).any(|part| part == b"COMMIT\0");
                 let what = match is_commit {
                     true => next.swap(Commit::Passes as u8, Ordering::SeqCst),
@@ -107,6 +124,7 @@ async fn relay(
             }
             read = server.read(&mut answered) => {
                 let Ok(bytes @ 1..) = read else { return };
+                silence_ends(&mut way).await;
                 if client.write_all(&answered[..bytes]).await.is_err() {
                     return;
                 }
@@ -115,6 +133,10 @@ async fn relay(
     }
 }
 
-async fn closed(open: &mut watch::Receiver<bool>) {
-    let _ = open.wait_for(|open| !open).await;
+async fn silence_ends(way: &mut watch::Receiver<Way>) {
+    let _ = way.wait_for(|way| *way != Way::Silent).await;
+}
+
+async fn closed(way: &mut watch::Receiver<Way>) {
+    let _ = way.wait_for(|way| *way == Way::Closed).await;
 }
