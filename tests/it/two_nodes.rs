@@ -15,7 +15,10 @@ use tidings::grpc::proto::{
     PublishEventRequest, PublishResult, RetryDeliveryRequest, RetryPolicy, TestWebhookRequest,
     Webhook, test_webhook_request::Subject,
 };
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use uuid::Uuid;
@@ -26,7 +29,7 @@ use super::support::{
     proxy::Proxy,
     receiver::{Receiver, Reply},
     server::TestServer,
-    tailing::{earliest, sequences},
+    tailing::{earliest, reason, sequences},
 };
 
 /// Two servers on one database.
@@ -243,6 +246,14 @@ async fn publish_order_is_position_order_on_both_nodes_while_transactions_are_op
     assert_eq!(came, order);
 }
 
+/// Has a node test a webhook, with success.
+async fn ping(on: &TestServer, webhook: &Webhook) {
+    let subject = Some(Subject::WebhookId(webhook.webhook_id.clone()));
+    let request = TestWebhookRequest { subject, ..Default::default() };
+    let tested = on.webhooks().test_webhook(request).await.expect("a test").into_inner();
+    assert_eq!(tested.attempt.expect("an attempt").outcome(), AttemptOutcome::Success);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tests_and_retries_by_hand_may_be_asked_for_on_any_node() {
     if !is_postgres() {
@@ -265,11 +276,7 @@ async fn tests_and_retries_by_hand_may_be_asked_for_on_any_node() {
     }
     for node in &nodes {
         for (n, webhook) in made.iter().enumerate() {
-            let subject = Some(Subject::WebhookId(webhook.webhook_id.clone()));
-            let request = TestWebhookRequest { subject, ..Default::default() };
-            let tested = node.webhooks().test_webhook(request).await.expect("a test").into_inner();
-            assert_eq!(tested.attempt.expect("an attempt").outcome(), AttemptOutcome::Success);
-
+            ping(node, webhook).await;
             let id = node.publish(event(&format!("a{n}"), "{}")).await.event_id;
             let failed = node.wait_log(&id, "a failure", |log| log.attempt_count == 1).await;
             let event_log_id = failed.event_log_id;
@@ -280,6 +287,47 @@ async fn tests_and_retries_by_hand_may_be_asked_for_on_any_node() {
             assert!(asked.elapsed() < Duration::from_secs(10), "its owner heard of it too late");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_asked_for_during_an_attempt_of_another_node_is_that_attempt() {
+    if !is_postgres() {
+        return;
+    }
+    let (_database, nodes) = two_nodes().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let receiver = Receiver::with(move |received| match received.header("tidings-test") {
+        Some(_) => Reply::status(200),
+        None => Reply::status(200).held_by(Arc::clone(&held)),
+    })
+    .await;
+    let webhook = nodes[0].create(webhook("w", &receiver.url(), &["*"])).await;
+    for node in &nodes {
+        // It knows the webhook then.
+        ping(node, &webhook).await;
+    }
+    let id = nodes[0].publish(event("a", "{}")).await.event_id;
+    receiver.wait_for(3).await;
+    let event_log_id = nodes[0].log(&id).await.event_log_id;
+    let mut refused = 0;
+    for node in &nodes {
+        let event_log_id = event_log_id.clone();
+        let request = RetryDeliveryRequest { event_log_id, ..Default::default() };
+        if let Err(status) = node.event_logs().retry_delivery(request).await {
+            assert_eq!(reason(&status), "WEBHOOK_STATE_CONFLICT");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 1, "by the node that makes the attempt");
+    gate.close();
+    for node in &nodes {
+        let done = node.wait_log(&id, "success", |log| log.status == 3).await;
+        assert_eq!(done.attempt_count, 1);
+        node.publish(event("a", "{}")).await;
+    }
+    receiver.wait_for(5).await;
+    assert_eq!(receiver.count(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
