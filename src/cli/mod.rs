@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod health;
 mod keys;
 mod logging;
 mod options;
@@ -11,8 +12,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 
 use self::{
+    health::HealthOptions,
     keys::KeysCommand,
-    options::{DatabaseOption, ServeOptions},
+    options::{MigrateOptions, ServeOptions},
 };
 use crate::store::Store;
 
@@ -44,10 +46,12 @@ enum Command {
     },
     /// Bring a database's schema up to date, and its secrets under the current key.
     #[command(after_help = SECRET_KEY)]
-    Migrate(DatabaseOption),
+    Migrate(MigrateOptions),
     /// Make, list and revoke credentials; a server may be running meanwhile.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Ask a server how it is: 0 and SERVING where it takes requests, anything else is not 0.
+    Health(HealthOptions),
 }
 
 /// How long the end of the process waits for look-ups of names, which cannot be stopped.
@@ -81,16 +85,23 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Serve(options) => serve::serve(&options).await,
         Command::Demo { exit } => demo::demo(exit).await,
         Command::Keys(command) => keys::keys(command).await,
-        Command::Migrate(option) => {
-            let config = option.config()?;
-            let database = config.database()?;
-            let keys = config.secret_keys()?;
-            Store::migrate(&database, &keys).await?;
-            eprintln!("{database} is up to date");
-            if let Some(key) = keys.current_id() {
-                eprintln!("every secret is encrypted with key {key}; no other one is needed");
-            }
-            Ok(())
-        }
+        Command::Migrate(options) => migrate(&options).await,
+        Command::Health(options) => health::health(&options).await,
     }
+}
+
+async fn migrate(options: &MigrateOptions) -> Result<(), String> {
+    let config = options.database.config()?;
+    let database = config.database()?;
+    let keys = config.secret_keys()?;
+    Store::migrate(&database, &keys).await?;
+    eprintln!("{database} is up to date");
+    if let Some(key) = keys.current_id() {
+        eprintln!("every secret is encrypted with key {key}; no other one is needed");
+    }
+    if options.restored {
+        Store::rename(&database).await?;
+        eprintln!("{database} has a new id; resume tokens from before are refused");
+    }
+    Ok(())
 }

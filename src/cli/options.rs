@@ -201,6 +201,19 @@ impl ServeOptions {
     }
 }
 
+/// Options of `tidings migrate`.
+#[derive(Args)]
+pub(super) struct MigrateOptions {
+    /// Also give the database a new id, since it was restored from a backup: what it says
+    /// from now on is not what it said before. Resume tokens of tails from before are
+    /// refused. The servers must be stopped
+    #[arg(long)]
+    pub(super) restored: bool,
+
+    #[command(flatten)]
+    pub(super) database: DatabaseOption,
+}
+
 /// Options of commands that work on a database.
 #[derive(Args, Serialize)]
 pub(super) struct DatabaseOption {

@@ -28,7 +28,7 @@ use crate::domain::{
 pub(super) const LEASE: Duration = Duration::from_secs(6);
 
 /// The database's clock, in microseconds.
-const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+pub(super) const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
 /// Lets one node at a time take and give shards; the others do without this time.
 const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtext('tidings shards')) AS taken";
 

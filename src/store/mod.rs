@@ -19,6 +19,7 @@ mod failure;
 mod heads;
 mod hints;
 mod idempotency;
+mod identity;
 mod job_batch;
 mod jobs;
 mod journal;

@@ -116,7 +116,7 @@ fn help_lists_what_there_is_and_nothing_else() {
         String::from_utf8(output.stdout).expect("UTF-8")
     };
     let all = help(&["--help"]);
-    for command in ["serve", "demo", "migrate", "keys"] {
+    for command in ["serve", "demo", "migrate", "keys", "health"] {
         assert!(all.contains(command), "{command}");
     }
     for later in ["bench", "tail", "publish"] {

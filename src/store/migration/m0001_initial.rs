@@ -6,7 +6,7 @@
 use sea_orm_migration::prelude::*;
 
 use super::words::Words;
-use crate::domain::shard::Shards;
+use crate::{domain::shard::Shards, store::identity::new_id};
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -391,8 +391,7 @@ impl MigrationTrait for Migration {
         for statement in statements(Words::of(manager.get_database_backend())) {
             manager.get_connection().execute_unprepared(&statement).await?;
         }
-        // The database names itself with 63 random bits.
-        let id = i64::from_be_bytes(rand::random()) & i64::MAX;
+        let id = new_id();
         let session_key: [u8; 32] = rand::random();
         let session_key: String = session_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let insert = format!("INSERT INTO database_identity VALUES (1, {id}, '{session_key}')");
