@@ -1,6 +1,6 @@
 //! SLAs that are broken while a delivery still waits.
 
-use super::{NodeKey, Store, failure::Failure, rows::Row, writer::Entry};
+use super::{NodeKey, Store, dialect::Dialect, failure::Failure, rows::Row, writer::Entry};
 use crate::domain::{
     delivery::ChangeKind,
     error::Result,
@@ -51,16 +51,7 @@ impl Store {
     ) -> std::result::Result<Breached, Failure> {
         let mut tx = self.begin().await?;
         tx.fence(node).await?;
-        let locking = tx.dialect().locking("deliveries");
-        let running = "sla_due_time IS NOT NULL AND sla_breach_time IS NULL";
-        let waiting = format!(
-            "SELECT * FROM deliveries WHERE webhook_key = $1 AND status = 1 AND due_time IS NULL
-             AND {running} AND position > $2 ORDER BY position LIMIT {limit} {locking}"
-        );
-        let due = format!(
-            "SELECT * FROM deliveries WHERE webhook_key = $1 AND due_time IS NOT NULL
-             AND status IN (1, 2) AND {running} ORDER BY sla_due_time LIMIT {limit} {locking}"
-        );
+        let (waiting, due) = statements(tx.dialect(), limit);
         let waiting = tx.query(&waiting, [webhook.0.into(), cursor.0.into()]).await?;
         let due = tx.query(&due, [webhook.0.into()]).await?;
         let full = waiting.len() == limit || due.len() == limit;
@@ -105,5 +96,45 @@ impl Store {
         // One that ends at this very moment is not late yet, but is next time.
         let next = next.map(|next| next.max(now.plus(std::time::Duration::from_micros(1))));
         Ok(Breached { count, cursor, next })
+    }
+}
+
+/// What waits in journal order, and what has a time of its own, of deliveries whose SLA runs.
+fn statements(dialect: Dialect, limit: usize) -> (String, String) {
+    let locking = dialect.locking("deliveries");
+    let running = "sla_due_time IS NOT NULL AND sla_breach_time IS NULL";
+    let waiting = format!(
+        "SELECT * FROM deliveries WHERE webhook_key = $1 AND status = 1 AND due_time IS NULL
+         AND {running} AND position > $2 ORDER BY position LIMIT {limit} {locking}"
+    );
+    let due = format!(
+        "SELECT * FROM deliveries WHERE webhook_key = $1 AND due_time IS NOT NULL
+         AND end_time IS NULL AND {running} ORDER BY sla_due_time LIMIT {limit} {locking}"
+    );
+    (waiting, due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DatabaseUrl, SecretKeys};
+
+    #[tokio::test]
+    async fn a_look_reads_no_more_of_a_backlog_than_it_marks() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+        let (store, _) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let (waiting, due) = statements(store.dialect(), 500);
+        for (sql, walk) in [
+            (waiting, "INDEX deliveries_waiting (webhook_key=? AND position>?)"),
+            (due, "INDEX deliveries_sla (webhook_key=? AND sla_due_time>?)"),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan = store.query(&sql, Vec::new()).await.expect("a plan");
+            let plan: Vec<String> =
+                plan.iter().map(|row| row.try_get("", "detail").expect("a line")).collect();
+            // In one step, so nothing is sorted.
+            assert!(plan.len() == 1 && plan[0].ends_with(walk), "{plan:?}");
+        }
     }
 }

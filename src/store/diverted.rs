@@ -51,17 +51,16 @@ impl Store {
         tenant: TenantKey,
         scan: DivertedScan,
     ) -> Result<Vec<DivertedLabel>> {
-        let arms = if scan.resolved {
-            format!("{PENDING} UNION ALL {RESOLVED}")
-        } else {
-            PENDING.to_owned()
-        };
+        let page = format!("ORDER BY divert_time, event_key, webhook_key LIMIT {}", scan.limit);
+        // Each by its own index, no further than the page goes.
+        let mut arms = format!("SELECT * FROM ({PENDING} {page}) AS pending");
+        if scan.resolved {
+            arms += &format!(" UNION ALL SELECT * FROM ({RESOLVED} {page}) AS resolved");
+        }
         let sql = format!(
-            "SELECT c.*, e.event_name FROM (
-               {arms} ORDER BY divert_time, event_key, webhook_key LIMIT {}) c
+            "SELECT c.*, e.event_name FROM ({arms} {page}) c
              JOIN events e ON e.event_key = c.event_key
-             ORDER BY c.divert_time, c.event_key, c.webhook_key",
-            scan.limit
+             ORDER BY c.divert_time, c.event_key, c.webhook_key"
         );
         let DivertedAt { divert_time, event, webhook } = scan.after;
         let values = [

@@ -77,21 +77,21 @@ impl Store {
     ) -> Result<Vec<(EventCursor, String)>> {
         let start = scan.start.unwrap_or(Timestamp::MIN);
         let end = scan.end.map_or(i64::MAX, Timestamp::micros);
-        // The bound of the index; what is after the place is a condition beside it.
+        // Either may become the bound of the index, so both are as narrow as can be. Keys of
+        // events begin at 1.
         let first = scan.after.map_or(start, |after| after.ingest.max(start));
-        let (ingest, event) =
-            scan.after.map_or((i64::MIN, 0), |after| (after.ingest.micros(), after.event.0));
+        let event = scan.after.filter(|after| after.ingest >= start).map_or(0, |at| at.event.0);
         let mut values: Vec<Value> =
-            vec![tenant.0.into(), first.micros().into(), end.into(), ingest.into(), event.into()];
+            vec![tenant.0.into(), first.micros().into(), end.into(), event.into()];
         let mut of_request = "";
         if !scan.request_id.is_empty() {
-            of_request = "AND request_id <> '' AND request_id = $6";
+            of_request = "AND request_id <> '' AND request_id = $5";
             values.push(scan.request_id.into());
         }
         let sql = format!(
             "SELECT ingest_time, event_key, event_name FROM events
              WHERE tenant_key = $1 AND ingest_time >= $2 AND ingest_time < $3
-             AND (ingest_time, event_key) > ($4, $5) {of_request}
+             AND (ingest_time, event_key) > ($2, $4) {of_request}
              ORDER BY ingest_time, event_key LIMIT {}",
             scan.limit
         );

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, Statement, StreamTrait, Value};
+use sea_orm::{ConnectionTrait, Statement, StreamTrait, TransactionTrait, Value};
 
 use super::{
     Store,
@@ -94,7 +94,12 @@ impl Store {
         let backend = self.readers.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, sql, Vec::<Value>::new());
         let mut stats: HashMap<WebhookKey, Stats> = HashMap::new();
-        let mut found = self.readers.connection.stream_raw(statement).await?;
+        let tx = self.readers.connection.begin().await?;
+        if self.dialect() == Dialect::Postgres {
+            // Sums are of all that is found, unlike pages: what lies together is read together.
+            tx.execute_unprepared("SET LOCAL enable_bitmapscan = on").await?;
+        }
+        let mut found = tx.stream_raw(statement).await?;
         while let Some(row) = found.try_next().await? {
             let row = Row(&row);
             let stats = stats.entry(WebhookKey(row.get("webhook_key")?)).or_default();

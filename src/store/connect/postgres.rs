@@ -40,12 +40,23 @@ pub(super) fn writer(options: &PgConnectOptions, usage: Usage) -> DatabaseConnec
         // once, and not for the table as small as it is at the start.
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
+        // A bitmap is of all that an index finds, however few of it are asked for.
+        ("enable_bitmapscan", "off"),
     ]);
     pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout))
 }
 
 pub(super) fn readers(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
-    let options = options.clone().options([("default_transaction_read_only", "on")]);
+    let options = options.clone().options([
+        ("default_transaction_read_only", "on"),
+        // All queries walk along an index and stop at a limit. Where the planner trusts its
+        // estimates more than the limit, it reads a webhook's whole log for one page of it.
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("max_parallel_workers_per_gather", "0"),
+    ]);
     let count = usage.connections.saturating_sub(WRITERS).max(1);
     pool(count, usage.timeout).connect(limited(options, usage.timeout))
 }

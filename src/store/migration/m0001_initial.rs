@@ -210,13 +210,19 @@ fn statements(words: &Words) -> Vec<String> {
         ) {clustered}"
         ),
         // The last columns of these are for statistics, which count what waits and what is
-        // due by the time of its ingestion, without looking into the table.
+        // due by the time of its ingestion, without looking into the table; and for SLAs,
+        // which pass over what is late already.
         "CREATE INDEX deliveries_waiting ON deliveries
-            (webhook_key, position, order_key, ingest_time, status, due_time)
+            (webhook_key, position, order_key, ingest_time, status, due_time, sla_breach_time)
             WHERE status = 1 AND due_time IS NULL"
             .to_owned(),
         "CREATE INDEX deliveries_due ON deliveries (webhook_key, due_time, ingest_time, status)
             WHERE due_time IS NOT NULL"
+            .to_owned(),
+        // What is retried while its SLA runs.
+        "CREATE INDEX deliveries_sla ON deliveries (webhook_key, sla_due_time)
+            WHERE due_time IS NOT NULL AND end_time IS NULL AND sla_due_time IS NOT NULL
+            AND sla_breach_time IS NULL"
             .to_owned(),
         // What is left of a key, in order; and the keys whose first delivery has a
         // time of its own.
