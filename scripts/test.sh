@@ -16,6 +16,9 @@ standardwebhooks_version=1.1.1
 # What browsers have; the last one that runs with Debian's node.
 eventsource_version=3.0.7
 requirements=tests/python/requirements.txt
+# What checks the files that containers are built and run by; apart, for what they need
+# themselves does not go with the others.
+deployment_requirements=tests/python/deployment-requirements.txt
 
 target=${CARGO_TARGET_DIR:-target}
 tools=$target/tools
@@ -102,18 +105,34 @@ install_javascript() {
     echo "${packages[*]}" >"$javascript/packages"
 }
 
+# Makes an environment of its own for the packages of a file, and looks whether a command
+# runs in it.
 install_python() {
-    local folder=$tools/python
-    python=$folder/bin/python
+    local folder=$tools/$1 packages=$2
+    shift 2
     # The copy is made last: it says that the folder is complete.
-    if cmp -s "$requirements" "$folder/requirements.txt" &&
-        "$python" -c 'import grpc, schemathesis, standardwebhooks'; then
+    if cmp -s "$packages" "$folder/requirements.txt" && "$folder/bin/$1" "${@:2}" >/dev/null; then
         return 0
     fi
     rm -rf "$folder"
     python3 -m venv "$folder"
-    "$python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
-    cp "$requirements" "$folder/requirements.txt"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$packages"
+    cp "$packages" "$folder/requirements.txt"
+}
+
+install_python_packages() {
+    python=$tools/python/bin/python
+    install_python python "$requirements" python -c 'import grpc, schemathesis, standardwebhooks'
+    install_python deployment "$deployment_requirements" hadolint --version
+}
+
+# The files that containers are built and run by, against what reads them.
+check_deployment() {
+    local bin=$tools/deployment/bin
+    "$bin/hadolint" Dockerfile
+    "$bin/check-jsonschema" --builtin-schema vendor.compose-spec deploy/compose.yaml
+    # The oldest version that has all of it.
+    "$bin/kubernetes-validate" --kubernetes-version 1.30 --strict deploy/kubernetes.yaml
 }
 
 for tool in cargo rustfmt cargo-clippy git; do
@@ -123,12 +142,13 @@ mkdir -p "$tools"
 step 600 "system packages" install_packages
 step 300 "buf $buf_version" install_buf
 step 300 "JavaScript packages" install_javascript
-step 300 "Python packages" install_python
+step 300 "Python packages" install_python_packages
 
 step 60 "formatting" cargo fmt --check
 step 60 "contract: lint" "$buf" lint
 step 60 "contract: formatting" "$buf" format -d --exit-code
 step 60 "contract: compatibility" "$buf" breaking --against "$released"
+step 60 "deployment files" check_deployment
 step 1800 "clippy" cargo clippy --all-targets "${features[@]}" -- -D warnings
 step 1800 "documentation" env RUSTDOCFLAGS="-D warnings" \
     cargo doc --no-deps --document-private-items "${features[@]}"
