@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{caretaker::Caretaker, clock::Clock};
 use crate::{domain::error::Result, store::Store};
 
 /// Rows that one transaction deletes, of each kind.
 const BATCH: usize = 500;
-/// Pause between batches: commits of others come first.
-const PACE: Duration = Duration::from_millis(20);
+/// A pause between batches is as long as the batch took, within these bounds: commits of
+/// others come first, and a database that is busy is left alone for longer.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Pause between rounds.
 const ROUND: Duration = Duration::from_secs(60);
 
@@ -33,11 +37,11 @@ impl Pruner {
     /// `STORE_UNAVAILABLE`; what was deleted until then stays deleted.
     pub async fn run_once(&self) -> Result<(u64, u64)> {
         let now = self.clock.now();
-        let (mut entries, mut events) = (0, 0);
+        let (mut entries, mut events, mut pace) = (0, 0, Pace(Instant::now()));
         for (tenant, own) in self.store.retentions().await? {
             let cutoff = now.minus(own.unwrap_or(self.retention));
             while self.store.prune_jobs(tenant, cutoff, BATCH).await? == BATCH as u64 {
-                tokio::time::sleep(PACE).await;
+                pace.pause().await;
             }
             let mut from = None;
             loop {
@@ -48,11 +52,11 @@ impl Pruner {
                 if from.is_none() {
                     break;
                 }
-                tokio::time::sleep(PACE).await;
+                pace.pause().await;
             }
             // Of deliveries that have gone just now.
             while self.store.prune_times(tenant, cutoff, BATCH).await? == BATCH as u64 {
-                tokio::time::sleep(PACE).await;
+                pace.pause().await;
             }
         }
         Ok((entries, events))
@@ -70,5 +74,16 @@ impl Pruner {
             }
             tokio::time::sleep(ROUND).await;
         }
+    }
+}
+
+/// Since when the batch runs.
+struct Pace(Instant);
+
+impl Pace {
+    /// To be called between two batches.
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.0.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+        self.0 = Instant::now();
     }
 }

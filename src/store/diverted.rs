@@ -21,7 +21,8 @@ const PENDING: &str = "SELECT end_time AS divert_time, event_key, webhook_key, \
     WHERE tenant_key = $1 AND divert_reason IS NOT NULL AND end_time >= $2 \
     AND (end_time, event_key, webhook_key) > ($2, $3, $4) AND end_time <= $5";
 /// The others, but for those that were diverted once more meanwhile.
-const RESOLVED: &str = "SELECT r.divert_time, r.event_key, r.webhook_key, r.reason, r.state \
+const RESOLVED: &str = "SELECT r.divert_time AS divert_time, r.event_key AS event_key, \
+    r.webhook_key AS webhook_key, r.reason, r.state \
     FROM resolutions r JOIN deliveries d ON d.event_key = r.event_key \
     AND d.webhook_key = r.webhook_key AND d.divert_reason IS NULL \
     WHERE r.tenant_key = $1 AND r.divert_time >= $2 \

@@ -40,7 +40,10 @@ impl Store {
         Ok(self.bounds(tenant).await?)
     }
 
-    async fn bounds(&self, tenant: TenantKey) -> std::result::Result<JournalBounds, Failure> {
+    pub(super) async fn bounds(
+        &self,
+        tenant: TenantKey,
+    ) -> std::result::Result<JournalBounds, Failure> {
         let sql = "SELECT floor, head, head_time FROM journal_heads WHERE tenant_key = $1";
         let rows = self.query(sql, [tenant.0.into()]).await?;
         let Some(row) = rows.first().map(Row) else { return Ok(JournalBounds::default()) };

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use sea_orm::Value;
 
-use super::{Store, failure::Failure, requeue, rows::Row, writer::Entry};
+use super::{JournalBounds, Store, failure::Failure, requeue, rows::Row, writer::Entry};
 use crate::domain::{
     delivery::{ChangeKind, DeliveryStatus, DivertReason},
     delivery_times::WINDOW,
@@ -115,12 +115,14 @@ impl Store {
         cutoff: Timestamp,
         limit: usize,
     ) -> std::result::Result<u64, Failure> {
-        let (bounds, before) = (
-            self.journal_bounds(tenant).await.map_err(Failure::Refused)?,
-            self.position_before(tenant, cutoff).await.map_err(Failure::Refused)?,
-        );
-        let floor = Position(before.0.min(bounds.floor.0 + limit as i64));
-        if floor <= bounds.floor {
+        let JournalBounds { floor: begin, head, .. } = self.bounds(tenant).await?;
+        let end = Position(head.0.min(begin.0 + limit as i64));
+        // Times never go back, so the last entry of a batch tells of all of them.
+        let floor = match self.change_time(tenant, end).await.map_err(Failure::Refused)? {
+            Some(time) if time < cutoff => end,
+            _ => self.position_before(tenant, cutoff).await.map_err(Failure::Refused)?.min(end),
+        };
+        if floor <= begin {
             return Ok(0);
         }
         let tx = self.begin().await?;

@@ -13,7 +13,7 @@ pub(super) struct Migration;
 
 /// Tables and indexes, in the order of their making.
 fn statements(words: &Words) -> Vec<String> {
-    let Words { key, serial, uuid, clustered, bytewise, roomy, event_keys } = words;
+    let Words { key, serial, uuid, clustered, bytewise, roomy, own } = words;
     let mut statements = vec![
         // One row: which database this is. A restored backup gets a new id. With
         // session_key all nodes sign session tokens: 32 bytes in hex, sealed where there is a key.
@@ -381,7 +381,7 @@ fn statements(words: &Words) -> Vec<String> {
         ) {clustered}"
         ),
     ];
-    statements.extend(event_keys.map(str::to_owned));
+    statements.extend(own.iter().map(|&own| own.to_owned()));
     statements
 }
 

@@ -15,8 +15,8 @@ pub(super) struct Words {
     pub(super) bytewise: &'static str,
     /// Leaves room in a table's pages for rows that are updated very often.
     pub(super) roomy: &'static str,
-    /// What counts up the keys of events, so that they are known before the insertion.
-    pub(super) event_keys: Option<&'static str>,
+    /// What only one of the two has, after everything else.
+    pub(super) own: &'static [&'static str],
 }
 
 const SQLITE: Words = Words {
@@ -26,8 +26,7 @@ const SQLITE: Words = Words {
     clustered: "WITHOUT ROWID",
     bytewise: "",
     roomy: "WITHOUT ROWID",
-    // The one writer counts.
-    event_keys: None,
+    own: &[],
 };
 
 const POSTGRES: Words = Words {
@@ -37,7 +36,19 @@ const POSTGRES: Words = Words {
     clustered: "",
     bytewise: "COLLATE \"C\"",
     roomy: "WITH (fillfactor = 20)",
-    event_keys: Some("CREATE SEQUENCE event_keys"),
+    own: &[
+        // Counts up the keys of events, so that they are known before the insertion. In a file
+        // the one writer counts.
+        "CREATE SEQUENCE event_keys",
+        // Every delivery leaves a dead row behind and every event ends as one. By default a
+        // table is vacuumed when a fifth of it is dead, and so the later the more it has.
+        "ALTER TABLE deliveries SET (autovacuum_vacuum_scale_factor = 0.02,
+            autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)",
+        "ALTER TABLE events SET (autovacuum_vacuum_scale_factor = 0.05,
+            autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)",
+        "ALTER TABLE journal SET (autovacuum_vacuum_scale_factor = 0.05,
+            autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)",
+    ],
 };
 
 impl Words {
