@@ -8,29 +8,26 @@
 mod support;
 
 use std::{
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use prost_types::FieldMask;
-use tidings::grpc::proto::{
-    BatchPublishEventsRequest, DivertedEventJob, DivertedEventSelector, GetDivertedEventJobRequest,
-    ReplayDivertedEventsRequest, UpdateWebhookRequest, Webhook,
-    diverted_event_service_client::DivertedEventServiceClient,
-    event_service_client::EventServiceClient, publish_outcome::Outcome,
-    webhook_service_client::WebhookServiceClient,
+use tidings::{
+    cli::bench::{Arrivals, Publishers, Receiver, Sample, Usage, payload},
+    grpc::proto::{
+        BatchPublishEventsRequest, DivertedEventJob, DivertedEventSelector, Event,
+        GetDivertedEventJobRequest, ReplayDivertedEventsRequest, UpdateWebhookRequest, Webhook,
+        diverted_event_service_client::DivertedEventServiceClient, event::Payload,
+        event_service_client::EventServiceClient, publish_outcome::Outcome,
+        webhook_service_client::WebhookServiceClient,
+    },
 };
 
 use self::support::{
-    arrivals::Arrivals,
-    directory,
-    figures::{Sample, machine, mebibytes, millis},
-    is_asked_to_measure,
-    publishers::{Publishers, event},
-    receiver::{Behaviour, Receiver},
-    server::Server,
-    within,
+    Server,
+    dead::{Behaviour, Dead},
+    directory, is_asked_to_measure, machine, mebibytes, millis, within,
 };
 
 const HEALTHY: &str = "soak.healthy";
@@ -42,10 +39,10 @@ const BACKLOG_OF_EACH: usize = 20_000;
 /// Diverted events that are replayed.
 const REPLAY: usize = 100_000;
 const BATCH: usize = 1_000;
-/// Events for the healthy webhook: per second, and in one round.
+/// Events for the healthy webhook per second, and for how long in one round.
 const RATE: u32 = 150;
-const ROUND: usize = 15 * RATE as usize;
-const WARM_UP: usize = 1_000;
+const ROUND: Duration = Duration::from_secs(15);
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Publishers that warm up, and connections of each webhook.
 const CONCURRENCY: i32 = 10;
 const PHASE: Duration = Duration::from_secs(120);
@@ -62,7 +59,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("tokio").block_on(async {
         println!("{}", machine(directory().path()));
-        let silent = Receiver::start(Behaviour::Silent);
+        let silent = Dead::start(Behaviour::Silent);
         println!("\none webhook that is never answered, {BACKLOG} deliveries waiting");
         soak(&[silent.url(0)], BACKLOG).await;
 
@@ -70,8 +67,8 @@ fn main() {
         let five: Vec<_> = (1..=5).map(|n| silent.url(n)).collect();
         soak(&five, BACKLOG_OF_EACH).await;
 
-        let dripping = Receiver::start(Behaviour::Drips);
-        let resetting = Receiver::start(Behaviour::Resets);
+        let dripping = Dead::start(Behaviour::Drips);
+        let resetting = Dead::start(Behaviour::Resets);
         println!(
             "\none that drips, one that resets, two that refuse, {BACKLOG_OF_EACH} deliveries \
              waiting for each"
@@ -89,45 +86,40 @@ fn main() {
 /// A healthy webhook alone, beside dead ones, and after a crash.
 async fn soak(dead: &[String], backlog: usize) {
     let directory = directory();
-    let arrivals = Arc::new(Arrivals::new(1, WARM_UP + 3 * ROUND));
-    let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
-    let server = Server::start(directory.path());
+    let arrivals = Arc::new(Arrivals::new(1));
+    let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
+    let server = Server::start(directory.path()).await;
     let healthy = server.create_webhook("healthy", receiver.url(0), HEALTHY, CONCURRENCY).await;
-    let publishers = Publishers::new(&server, HEALTHY);
-    within(PHASE, "warming up", publishers.publish_all(CONCURRENCY as usize, 0..WARM_UP)).await;
-    arrivals.wait_for(WARM_UP, PHASE).await;
+    let publishers = Publishers::new(&server.access, HEALTHY, Arc::clone(&arrivals));
+    let warm = publishers.unary(CONCURRENCY as usize, Instant::now() + WARM_UP);
+    within(PHASE, "warming up", warm).await.expect("published");
+    arrivals.wait_for(publishers.published()).await.expect("all arrive");
+    arrivals.take_sample();
+    show("healthy, alone", &latency(&publishers, &arrivals).await);
 
-    let mut next = WARM_UP;
-    let mut round = || {
-        let first = next;
-        next += ROUND;
-        first..next
-    };
-    show("healthy, alone", &latency(&publishers, &arrivals, round()).await);
-
-    let before = server.usage();
+    let before = usage(&server);
     for (i, url) in dead.iter().enumerate() {
         server.create_webhook(&format!("dead {i}"), url.clone(), DEAD, CONCURRENCY).await;
     }
     let began = Instant::now();
     publish_backlog(&server, DEAD, backlog).await;
     line("backlog", &format!("published in {:.1} s", began.elapsed().as_secs_f64()));
-    show("healthy, beside the backlog", &latency(&publishers, &arrivals, round()).await);
-    let after = server.usage();
+    show("healthy, beside the backlog", &latency(&publishers, &arrivals).await);
+    let after = usage(&server);
     let memory = [before.resident, after.resident, after.peak].map(mebibytes);
     line("RSS before, with backlog, peak", &memory.join(", "));
     rest("CPU at rest", &server).await;
 
-    drop(publishers);
-    server.kill();
-    let server = Server::start(directory.path());
+    server.process.kill().await.expect("killed");
+    let server = Server::start(directory.path()).await;
     server.get_webhook(&healthy.webhook_id).await;
-    let answered = server.age();
-    let restart = format!("{}, first answer {}", millis(server.time_to_listen), millis(answered));
+    let answered = server.process.age();
+    let listening = millis(server.process.time_to_listen);
+    let restart = format!("{listening}, first answer {}", millis(answered));
     line("restart: listening", &restart);
-    let publishers = Publishers::new(&server, HEALTHY);
-    show("healthy, from the first answer on", &latency(&publishers, &arrivals, round()).await);
-    let usage = server.usage();
+    let publishers = publishers.at(&server.access);
+    show("healthy, from the first answer on", &latency(&publishers, &arrivals).await);
+    let usage = usage(&server);
     line("RSS, peak", &[usage.resident, usage.peak].map(mebibytes).join(", "));
     rest("CPU at rest", &server).await;
     if arrivals.repeated() > 0 {
@@ -146,15 +138,16 @@ fn show(what: &str, sample: &Sample) {
 }
 
 /// From when each event was due until it arrived.
-async fn latency(publishers: &Publishers, arrivals: &Arrivals, events: Range<usize>) -> Sample {
-    let published = publishers.publish_at_rate(RATE, events.clone());
-    let due = within(PHASE, "publishing", published).await;
-    arrivals.wait_for(events.end, PHASE).await;
-    let took = events.zip(due).map(|(event, due)| {
-        let arrived = arrivals.time(0, event).expect("it arrived");
-        arrived.saturating_duration_since(due)
-    });
-    Sample::new(took.collect())
+async fn latency(publishers: &Publishers, arrivals: &Arrivals) -> Sample {
+    let published = publishers.at_rate(RATE, ROUND);
+    within(PHASE, "publishing", published).await.expect("published");
+    arrivals.wait_for(publishers.published()).await.expect("all arrive");
+    arrivals.take_sample()
+}
+
+fn event(name: &str, n: usize) -> Event {
+    let payload = Some(Payload::Json(payload(n, 0)));
+    Event { event_name: name.to_owned(), payload, ..Default::default() }
 }
 
 async fn publish_backlog(server: &Server, name: &str, events: usize) {
@@ -170,11 +163,15 @@ async fn publish_backlog(server: &Server, name: &str, events: usize) {
     }
 }
 
+fn usage(server: &Server) -> Usage {
+    server.process.usage().expect("it runs")
+}
+
 /// What the server uses while nobody asks it for anything.
 async fn rest(what: &str, server: &Server) {
-    let before = server.usage().cpu;
+    let before = usage(server).cpu;
     tokio::time::sleep(REST).await;
-    let used = server.usage().cpu - before;
+    let used = usage(server).cpu - before;
     line(what, &format!("{:.1} %", 100.0 * used.as_secs_f64() / REST.as_secs_f64()));
 }
 
@@ -182,9 +179,9 @@ async fn rest(what: &str, server: &Server) {
 /// it arrives, though the server is killed in the middle.
 async fn replay(silent: &str) {
     let directory = directory();
-    let arrivals = Arc::new(Arrivals::new(1, REPLAY));
-    let receiver = Receiver::start(Behaviour::Answers(Arc::clone(&arrivals)));
-    let server = Server::start(directory.path());
+    let arrivals = Arc::new(Arrivals::new(1));
+    let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
+    let server = Server::start(directory.path()).await;
     let hook = server.create_webhook("replayed", silent.to_owned(), DIVERTED, CONCURRENCY).await;
     publish_backlog(&server, DIVERTED, REPLAY).await;
 
@@ -230,11 +227,12 @@ async fn replay(silent: &str) {
         }
     };
     let done = within(PHASE, "a third of the replay", halfway).await;
-    server.kill();
+    server.process.kill().await.expect("killed");
     let arrived = arrivals.count();
     line("killed", &format!("at {done} of {REPLAY}, {arrived} delivered"));
-    let server = Server::start(directory.path());
-    arrivals.wait_for(REPLAY, PHASE).await;
+    let server = Server::start(directory.path()).await;
+    let arrived = within(PHASE, "delivering", arrivals.wait_for(REPLAY)).await;
+    arrived.expect("all arrive");
     let ended = async {
         loop {
             let job = job_now(&server, &job.job_id).await;
@@ -248,7 +246,7 @@ async fn replay(silent: &str) {
     line("replayed and delivered", &format!("in {:.1} s", began.elapsed().as_secs_f64()));
     line("steps of progress seen until the kill", &progress.len().to_string());
     line("delivered twice", &format!("{} (in flight at the kill)", arrivals.repeated()));
-    line("RSS, peak", &mebibytes(server.usage().peak));
+    line("RSS, peak", &mebibytes(usage(&server).peak));
     assert_eq!((job.done_count, job.skipped_count), (REPLAY as i64, 0), "each exactly once");
     // What was being attempted, or not yet recorded, when the server was killed.
     assert!(arrivals.repeated() <= 2 * CONCURRENCY as usize, "{}", arrivals.repeated());

@@ -1,18 +1,26 @@
-//! What the measurements share: a receiver that costs little, the server as a
-//! process of its own, publishers, and figures.
+//! What the soak needs beside the parts of `tidings bench`: the server as it calls it,
+//! destinations that misbehave, and how figures are shown.
 
-#![allow(dead_code, reason = "each measurement uses its part of this")]
+pub(crate) mod dead;
 
-pub(crate) mod arrivals;
-pub(crate) mod figures;
-pub(crate) mod publishers;
-pub(crate) mod receiver;
-pub(crate) mod server;
+use std::{
+    fs::File,
+    future::Future,
+    io::Write,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use tidings::{
+    cli::bench::{Access, Sample, ServerProcess, webhook},
+    grpc::proto::{
+        CreateWebhookRequest, GetWebhookRequest, Webhook,
+        webhook_service_client::WebhookServiceClient,
+    },
+};
+use tonic::transport::Channel;
 
-/// Bytes of each published payload.
-pub(crate) const PAYLOAD_BYTES: usize = 500;
+const CALL: Duration = Duration::from_secs(10);
 
 /// Whether `cargo bench` runs this; `cargo test --all-targets` only wants to see it built.
 pub(crate) fn is_asked_to_measure() -> bool {
@@ -35,10 +43,80 @@ pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bench-").tempdir_in(parent).expect("a directory")
 }
 
-/// The payload of event `n`: a JSON object of [`PAYLOAD_BYTES`].
-pub(crate) fn payload(n: usize) -> String {
-    let mut payload = format!("{{\"n\":{n},\"filler\":\"");
-    let filler = PAYLOAD_BYTES - payload.len() - "\"}".len();
-    payload.extend(std::iter::repeat_n('x', filler));
-    payload + "\"}"
+/// A server, and how it is reached.
+pub(crate) struct Server {
+    pub(crate) process: ServerProcess,
+    pub(crate) access: Access,
+}
+
+impl Server {
+    /// Starts a server on the database in a directory, a new one where there is none.
+    pub(crate) async fn start(directory: &Path) -> Self {
+        let database = format!("sqlite:{}", directory.join("tidings.db").display());
+        let program = Path::new(env!("CARGO_BIN_EXE_tidings"));
+        let process = ServerProcess::start(program, &database, directory).await;
+        let process = process.expect("the server starts");
+        let access = Access::new(&process.url(), None).expect("a URL");
+        Self { process, access }
+    }
+
+    /// A connection of its own; it is made by the first call.
+    pub(crate) fn channel(&self) -> Channel {
+        self.access.channel()
+    }
+
+    /// Makes a webhook for the events of one name.
+    pub(crate) async fn create_webhook(
+        &self,
+        name: &str,
+        url: String,
+        event_name: &str,
+        connections: i32,
+    ) -> Webhook {
+        let webhook = Some(webhook(name, url, event_name, connections));
+        let request = CreateWebhookRequest { webhook, ..Default::default() };
+        let mut webhooks = WebhookServiceClient::new(self.channel());
+        let made = within(CALL, "CreateWebhook", webhooks.create_webhook(request)).await;
+        made.expect("a webhook").into_inner().webhook.expect("the webhook")
+    }
+
+    /// Reads a webhook.
+    pub(crate) async fn get_webhook(&self, webhook_id: &str) -> Webhook {
+        let request = GetWebhookRequest { webhook_id: webhook_id.to_owned(), ..Default::default() };
+        let mut webhooks = WebhookServiceClient::new(self.channel());
+        let read = within(CALL, "GetWebhook", webhooks.get_webhook(request)).await;
+        read.expect("the webhook").into_inner().webhook.expect("the webhook")
+    }
+}
+
+/// Milliseconds with two decimals.
+pub(crate) fn millis(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn mebibytes(kib: u64) -> String {
+    format!("{} MiB", kib / 1024)
+}
+
+/// What a small synced write costs here: the floor of every answer to a publish.
+fn synced_write(directory: &Path) -> Duration {
+    let mut file = File::create(directory.join("synced")).expect("a file");
+    let writes = (0..100).map(|_| {
+        let began = Instant::now();
+        file.write_all(&[1; 4096]).expect("written");
+        file.sync_data().expect("synced");
+        began.elapsed()
+    });
+    Sample::new(writes.collect()).quantile(0.5)
+}
+
+/// The machine, in a line.
+pub(crate) fn machine(directory: &Path) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("?");
+    format!(
+        "{cores} cores, load average {load}, a synced write of 4 KiB takes {}",
+        millis(synced_write(directory))
+    )
 }

@@ -1,17 +1,21 @@
 //! The command line.
 
+pub mod bench;
 mod demo;
+mod directory;
 mod health;
 mod keys;
 mod logging;
 mod options;
 mod serve;
+mod stop;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use self::{
+    bench::BenchOptions,
     health::HealthOptions,
     keys::KeysCommand,
     options::{MigrateOptions, ServeOptions},
@@ -44,6 +48,9 @@ enum Command {
         #[arg(long)]
         exit: bool,
     },
+    /// Measure how fast this machine and its database are.
+    #[command(after_help = bench::HELP)]
+    Bench(BenchOptions),
     /// Bring a database's schema up to date, and its secrets under the current key.
     #[command(after_help = SECRET_KEY)]
     Migrate(MigrateOptions),
@@ -62,8 +69,12 @@ pub fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
+    let mut runtime = match cli.command {
+        // Publishers share one core, so that the server has the others.
+        Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let result = match runtime.enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(run(cli.command));
             runtime.shutdown_timeout(LOOK_UPS_END);
@@ -84,6 +95,7 @@ async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Serve(options) => serve::serve(&options).await,
         Command::Demo { exit } => demo::demo(exit).await,
+        Command::Bench(options) => bench::bench(options).await,
         Command::Keys(command) => keys::keys(command).await,
         Command::Migrate(options) => migrate(&options).await,
         Command::Health(options) => health::health(&options).await,

@@ -1,6 +1,11 @@
 //! Which database, as the configuration names it.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use url::Url;
@@ -109,6 +114,14 @@ impl DatabaseUrl {
     pub fn with_limits(mut self, connections: u32, timeout: Duration) -> Self {
         self.usage = Usage { connections, timeout };
         self
+    }
+
+    /// The directory of a database file; none of a server.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => path.parent(),
+            Place::Server(_) => None,
+        }
     }
 
     /// How long the answer to a statement is waited for: longer than a server lets it take.

@@ -16,6 +16,7 @@ mod event_types;
 mod events;
 mod expansions;
 mod failure;
+mod gauge;
 mod heads;
 mod hints;
 mod idempotency;
@@ -35,6 +36,7 @@ mod standings;
 mod stats;
 mod tenant_settings;
 mod tenants;
+mod throw_away;
 mod timed;
 mod webhooks;
 mod writer;
@@ -54,6 +56,7 @@ pub use self::{
     database_url::DatabaseUrl,
     diverted::DivertedScan,
     events::{EventCursor, EventScan, EventTarget},
+    gauge::{CommitCounter, SyncedCommits},
     hints::{Hint, Hints},
     idempotency::{Answered, Key as IdempotencyKey},
     job_batch::Advanced,

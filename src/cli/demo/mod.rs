@@ -6,7 +6,6 @@
 //! removed: also on a failure, a panic, Ctrl-C, SIGTERM and a closed terminal.
 
 mod client;
-mod directory;
 mod expected;
 mod invitation;
 mod output;
@@ -15,18 +14,15 @@ mod samples;
 mod story;
 mod tail;
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{env, future::Future, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::oneshot,
     time::{error::Elapsed, timeout},
 };
 
-use self::{
-    client::Client, directory::ThrowAway, output::Output, receiver::Receiver, story::Story,
-};
-use super::logging;
+use self::{client::Client, output::Output, receiver::Receiver, story::Story};
+use super::{directory::ThrowAway, logging, stop::stop_signal};
 use crate::server::{Server, SystemClock, config::Config};
 
 /// Longest time that the story may take; it takes about two seconds, but each commit waits
@@ -39,9 +35,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Shows the main job, then stays up until Ctrl-C, or ends at once with `exit`.
 pub(super) async fn demo(exit: bool) -> Result<(), String> {
-    // Before there is anything to clean up, so that no signal is missed.
     let stop = stop_signal()?;
-    let directory = ThrowAway::create()?;
+    let directory = ThrowAway::create(&env::temp_dir(), "tidings-demo")?;
     let config = Config {
         database: format!("sqlite:{}", directory.path().join("tidings.db").display()),
         dev: true,
@@ -108,19 +103,4 @@ async fn bind(config: Config) -> Result<Server, String> {
         // Where it was not the port, this fails for the same reason.
         Err(_) => Server::bind(Config { listen: "127.0.0.1:0".to_owned(), ..config }, clock).await,
     }
-}
-
-/// Resolves when the demo is told to stop.
-fn stop_signal() -> Result<impl Future<Output = ()>, String> {
-    let on = |kind| signal(kind).map_err(|e| format!("signals: {e}"));
-    let mut interrupt = on(SignalKind::interrupt())?;
-    let mut terminate = on(SignalKind::terminate())?;
-    let mut hangup = on(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }

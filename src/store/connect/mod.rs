@@ -3,11 +3,13 @@
 mod postgres;
 mod sqlite;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use std::path::{Path, PathBuf};
+
+use sea_orm::{DatabaseConnection, DbErr, sqlx::postgres::PgConnectOptions};
 use sea_orm_migration::MigratorTrait;
 
 use super::{
-    database_url::{DatabaseUrl, Place},
+    database_url::{DatabaseUrl, Place, Usage},
     migration::Migrator,
     secrets::{self, SecretKeys},
 };
@@ -44,6 +46,16 @@ pub(super) fn nodes(url: &DatabaseUrl) -> Option<DatabaseConnection> {
         Place::File(_) => None,
         Place::Server(options) => Some(postgres::nodes(options, url.usage)),
     }
+}
+
+/// One connection beside those of a node: for what measurements ask and make.
+pub(super) fn single(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
+    postgres::single(options, usage)
+}
+
+/// Where the index of a file's write-ahead log is.
+pub(super) fn log_index(path: &Path) -> PathBuf {
+    sqlite::log_index(path)
 }
 
 /// Opens what keeps the write-ahead log of a file bounded; a server does that by itself.

@@ -66,6 +66,11 @@ pub(super) fn nodes(options: &PgConnectOptions, usage: Usage) -> DatabaseConnect
     pool(NODES, usage.timeout).connect(limited(options.clone(), usage.timeout))
 }
 
+/// One connection that opens when it is needed.
+pub(super) fn single(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
+    pool(1, usage.timeout).connect(options.clone())
+}
+
 /// One connection that has the schema alone, however long others have it before. Its
 /// statements have no limit: a change of the schema takes what it takes.
 pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {

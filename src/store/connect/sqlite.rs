@@ -68,6 +68,11 @@ pub(super) async fn log(path: &Path) -> Result<Log, DbErr> {
     Ok(Log { checkpointer, file: beside(path, "-wal") })
 }
 
+/// The memory that processes share to find their way in the write-ahead log.
+pub(super) fn log_index(path: &Path) -> PathBuf {
+    beside(path, "-shm")
+}
+
 async fn connect(
     path: &Path,
     connections: u32,

@@ -1,4 +1,4 @@
-//! A directory of the demo's own, which does not outlive it.
+//! A directory of a command's own, which does not outlive it.
 
 use std::{
     fs, io,
@@ -20,9 +20,9 @@ pub(super) struct ThrowAway {
 }
 
 impl ThrowAway {
-    /// Makes one among the system's temporary files.
-    pub(super) fn create() -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("tidings-demo-{}", Uuid::new_v4().simple()));
+    /// Makes one in a directory; its name begins with `prefix`.
+    pub(super) fn create(parent: &Path, prefix: &str) -> Result<Self, String> {
+        let path = parent.join(format!("{prefix}-{}", Uuid::new_v4().simple()));
         match fs::DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => Ok(Self { path }),
             Err(e) => Err(format!("cannot make the directory {}: {e}", path.display())),
@@ -50,7 +50,7 @@ impl ThrowAway {
 
 impl Drop for ThrowAway {
     fn drop(&mut self) {
-        // For a demo that panics; otherwise it is gone already.
+        // For a command that panics; otherwise it is gone already.
         let _ = remove(&self.path);
     }
 }
@@ -72,10 +72,11 @@ mod tests {
             fs::write(directory.path().join("tidings.db"), "x").expect("a file");
             directory.path().to_owned()
         };
-        let removed = ThrowAway::create().expect("a directory");
+        let create = || ThrowAway::create(&std::env::temp_dir(), "tidings-test");
+        let removed = create().expect("a directory");
         let first = fill(&removed);
         removed.remove().await.expect("removed");
-        let dropped = ThrowAway::create().expect("a directory");
+        let dropped = create().expect("a directory");
         let second = fill(&dropped);
         drop(dropped);
         assert_ne!(first, second);

@@ -1,0 +1,275 @@
+//! Publishing: as fast as answers come back, or at a fixed rate whatever they do.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{
+    access::{Access, Wire, refused},
+    arrivals::Arrivals,
+    payload,
+};
+use crate::grpc::proto::{
+    BatchPublishEventsRequest, Event, PublishEventRequest, PublishOutcome,
+    StreamPublishEventsRequest, event::Payload, event_service_client::EventServiceClient,
+    publish_outcome::Outcome,
+};
+
+/// HTTP/2 connections that the publishers share.
+const CONNECTIONS: usize = 4;
+
+/// Events of one name, numbered as they are asked for.
+#[derive(Clone)]
+struct Source {
+    name: Arc<str>,
+    next: Arc<AtomicUsize>,
+    arrivals: Arc<Arrivals>,
+}
+
+impl Source {
+    fn next(&self, due: Instant) -> Event {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        Event {
+            event_name: self.name.as_ref().to_owned(),
+            payload: Some(Payload::Json(payload(n, self.arrivals.stamp(due)))),
+            ..Default::default()
+        }
+    }
+}
+
+/// Clients that publish events of one name.
+pub struct Publishers {
+    clients: Vec<EventServiceClient<Wire>>,
+    source: Source,
+}
+
+impl Publishers {
+    /// Publishers of events of that name, which arrive there.
+    pub fn new(access: &Access, event_name: &str, arrivals: Arc<Arrivals>) -> Self {
+        let source = Source { name: event_name.into(), next: Arc::default(), arrivals };
+        Self { clients: connect(access), source }
+    }
+
+    /// Goes on at another server, or the same one after a restart.
+    #[must_use]
+    pub fn at(self, access: &Access) -> Self {
+        Self { clients: connect(access), ..self }
+    }
+
+    /// How many events were published so far.
+    pub fn published(&self) -> usize {
+        self.source.next.load(Ordering::Relaxed)
+    }
+
+    /// Publishes events one by one until that time, `publishers` at a time, each as soon as
+    /// the one before is answered. Returns how long each answer took.
+    ///
+    /// # Errors
+    ///
+    /// Where an event is refused.
+    pub async fn unary(&self, publishers: usize, until: Instant) -> Result<Vec<Duration>, String> {
+        self.each(publishers, "PublishEvent", |client, source| unary(client, source, until)).await
+    }
+
+    /// As [`Self::unary`], in batches of `size`.
+    pub(super) async fn batches(
+        &self,
+        publishers: usize,
+        size: usize,
+        until: Instant,
+    ) -> Result<Vec<Duration>, String> {
+        let publish = |client, source| batches(client, source, size, until);
+        self.each(publishers, "BatchPublishEvents", publish).await
+    }
+
+    /// As [`Self::unary`], in streams that have up to `window` events not answered.
+    pub(super) async fn streams(
+        &self,
+        publishers: usize,
+        window: usize,
+        until: Instant,
+    ) -> Result<Vec<Duration>, String> {
+        let publish = |client, source| stream(client, source, window, until);
+        self.each(publishers, "StreamPublishEvents", publish).await
+    }
+
+    async fn each<F>(
+        &self,
+        publishers: usize,
+        call: &str,
+        publish: impl Fn(EventServiceClient<Wire>, Source) -> F,
+    ) -> Result<Vec<Duration>, String>
+    where
+        F: Future<Output = Result<Vec<Duration>, Status>> + Send + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        for client in self.clients.iter().cycle().take(publishers) {
+            tasks.spawn(publish(client.clone(), self.source.clone()));
+        }
+        finish(tasks, call).await
+    }
+
+    /// Publishes events at times that do not depend on the answers, so many a second, and
+    /// waits for the answers. Returns how long each took.
+    ///
+    /// # Errors
+    ///
+    /// Where an event is refused.
+    pub async fn at_rate(
+        &self,
+        per_second: u32,
+        during: Duration,
+    ) -> Result<Vec<Duration>, String> {
+        let mut dues = ticks(per_second, during)?;
+        let mut tasks = JoinSet::new();
+        while let Some(due) = dues.recv().await {
+            let event = self.source.next(due);
+            let mut client = self.clients[tasks.len() % CONNECTIONS].clone();
+            tasks.spawn(async move {
+                let asked = Instant::now();
+                publish(&mut client, event).await?;
+                Ok(vec![asked.elapsed()])
+            });
+        }
+        finish(tasks, "PublishEvent").await
+    }
+}
+
+fn connect(access: &Access) -> Vec<EventServiceClient<Wire>> {
+    let client = || EventServiceClient::new(access.wire());
+    std::iter::repeat_with(client).take(CONNECTIONS).collect()
+}
+
+/// So many moments a second, each sent when it has come. From a thread: the runtime's timers
+/// are as coarse as a millisecond.
+fn ticks(per_second: u32, during: Duration) -> Result<mpsc::UnboundedReceiver<Instant>, String> {
+    let (due, dues) = mpsc::unbounded_channel();
+    let began = Instant::now() + Duration::from_millis(5);
+    let tick = move || {
+        for n in 0.. {
+            let after = Duration::from_secs(1) * n / per_second;
+            let at = began + after;
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            // Where the measurement has failed, nobody listens any more.
+            if after >= during || due.send(at).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("ticks".into()).spawn(tick);
+    thread.map_err(|e| format!("the publishers do not start: {e}"))?;
+    Ok(dues)
+}
+
+async fn finish(
+    mut tasks: JoinSet<Result<Vec<Duration>, Status>>,
+    call: &str,
+) -> Result<Vec<Duration>, String> {
+    let mut took = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        let done = done.map_err(|panic| format!("a publisher failed: {panic}"))?;
+        took.extend(done.map_err(|status| refused(call, &status))?);
+    }
+    Ok(took)
+}
+
+async fn publish(client: &mut EventServiceClient<Wire>, event: Event) -> Result<(), Status> {
+    let request = PublishEventRequest { event: Some(event), ..Default::default() };
+    client.publish_event(request).await.map(drop)
+}
+
+async fn unary(
+    mut client: EventServiceClient<Wire>,
+    source: Source,
+    until: Instant,
+) -> Result<Vec<Duration>, Status> {
+    let mut took = Vec::new();
+    loop {
+        let asked = Instant::now();
+        if asked >= until {
+            return Ok(took);
+        }
+        publish(&mut client, source.next(asked)).await?;
+        took.push(asked.elapsed());
+    }
+}
+
+async fn batches(
+    mut client: EventServiceClient<Wire>,
+    source: Source,
+    size: usize,
+    until: Instant,
+) -> Result<Vec<Duration>, Status> {
+    let mut took = Vec::new();
+    loop {
+        let asked = Instant::now();
+        if asked >= until {
+            return Ok(took);
+        }
+        let events = std::iter::repeat_with(|| source.next(asked)).take(size).collect();
+        let request = BatchPublishEventsRequest { events, ..Default::default() };
+        for outcome in client.batch_publish_events(request).await?.into_inner().outcomes {
+            accepted(Some(outcome))?;
+        }
+        took.push(asked.elapsed());
+    }
+}
+
+async fn stream(
+    mut client: EventServiceClient<Wire>,
+    source: Source,
+    window: usize,
+    until: Instant,
+) -> Result<Vec<Duration>, Status> {
+    let (requests, outgoing) = mpsc::channel(window);
+    let mut requests = Some(requests);
+    let mut answers =
+        client.stream_publish_events(ReceiverStream::new(outgoing)).await?.into_inner();
+    let (mut waiting, mut took) = (VecDeque::with_capacity(window), Vec::new());
+    loop {
+        while waiting.len() < window
+            && let Some(open) = &requests
+        {
+            let asked = Instant::now();
+            if asked >= until {
+                requests = None;
+                break;
+            }
+            let event = Some(source.next(asked));
+            let sequence = (took.len() + waiting.len()) as u64;
+            let request = StreamPublishEventsRequest { sequence, event, ..Default::default() };
+            // Where it has ended, the answers say why.
+            if open.send(request).await.is_err() {
+                break;
+            }
+            waiting.push_back(asked);
+        }
+        match (answers.message().await?, waiting.pop_front()) {
+            (Some(answer), Some(asked)) => {
+                accepted(answer.outcome)?;
+                took.push(asked.elapsed());
+            }
+            (None, None) => return Ok(took),
+            _ => return Err(Status::internal("answers do not match what was sent")),
+        }
+    }
+}
+
+/// An event of several was taken in.
+fn accepted(outcome: Option<PublishOutcome>) -> Result<(), Status> {
+    match outcome.and_then(|outcome| outcome.outcome) {
+        Some(Outcome::Result(_)) => Ok(()),
+        Some(Outcome::Error(error)) => Err(Status::new(error.code.into(), error.message)),
+        None => Err(Status::internal("an event has no outcome")),
+    }
+}

@@ -1,0 +1,110 @@
+//! What measurements ask of a database itself: what a commit takes, and how many there were.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+
+use super::{
+    connect,
+    database_url::{DatabaseUrl, Place},
+    query,
+    rows::Row,
+};
+
+/// Where the index of a write-ahead log counts the transactions that were committed to it
+/// (`iChange` in <https://www.sqlite.org/walformat.html>): four bytes in the machine's order.
+const CHANGES: std::ops::Range<usize> = 8..12;
+
+/// Commits of one row, synced as a publish is, to a table of their own.
+pub struct SyncedCommits {
+    connection: DatabaseConnection,
+    shown: String,
+    last: i64,
+}
+
+impl SyncedCommits {
+    /// Connects to an empty database as the writer does, and makes the table.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, String> {
+        let failed = |e| failed("open", url, &e);
+        let connection = connect::writer(url).await.map_err(failed)?;
+        let sql = "CREATE TABLE synced_commits (number bigint PRIMARY KEY)";
+        connection.execute_unprepared(sql).await.map_err(failed)?;
+        Ok(Self { connection, shown: url.to_string(), last: 0 })
+    }
+
+    /// Commits one row.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn commit(&mut self) -> Result<(), String> {
+        self.last += 1;
+        let sql = "INSERT INTO synced_commits (number) VALUES ($1)";
+        let backend = self.connection.get_database_backend();
+        let insert = Statement::from_sql_and_values(backend, sql, [self.last.into()]);
+        let done = self.connection.execute_raw(insert).await;
+        done.map(drop).map_err(|e| format!("cannot write to {}: {e}", self.shown))
+    }
+}
+
+/// Counts the transactions that write to a database that is being served.
+pub enum CommitCounter {
+    /// The index of a file's write-ahead log: who serves the file keeps the count there.
+    File(PathBuf),
+    /// A server, which numbers transactions that write, whichever of its databases they write to.
+    Server(DatabaseConnection, DatabaseUrl),
+}
+
+impl CommitCounter {
+    /// Of that database.
+    pub fn new(url: &DatabaseUrl) -> Self {
+        match &url.place {
+            Place::File(path) => Self::File(connect::log_index(path)),
+            Place::Server(options) => {
+                Self::Server(connect::single(options, url.usage), url.clone())
+            }
+        }
+    }
+
+    /// How many there were so far, counted from anywhere.
+    ///
+    /// # Errors
+    ///
+    /// In words for an operator.
+    pub async fn count(&self) -> Result<u64, String> {
+        match self {
+            Self::File(index) => changes(index),
+            Self::Server(connection, url) => {
+                next_transaction(connection).await.map_err(|e| failed("read", url, &e))
+            }
+        }
+    }
+}
+
+fn failed(what: &str, url: &DatabaseUrl, error: &DbErr) -> String {
+    format!("cannot {what} {url}: {error}")
+}
+
+fn changes(index: &Path) -> Result<u64, String> {
+    let shown = index.display();
+    let bytes = fs::read(index).map_err(|e| format!("cannot read {shown}: {e}"))?;
+    let bytes = bytes.get(CHANGES).and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(|bytes| u32::from_ne_bytes(bytes).into())
+        .ok_or_else(|| format!("{shown} is too short"))
+}
+
+/// The number that the next transaction gets which writes.
+async fn next_transaction(on: &DatabaseConnection) -> Result<u64, DbErr> {
+    let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next";
+    let rows = query(on, sql, []).await?;
+    let row = rows.first().ok_or_else(|| DbErr::RecordNotFound(sql.to_owned()))?;
+    Ok(Row(row).get::<i64>("next")?.unsigned_abs())
+}
