@@ -27,6 +27,8 @@ const DEFAULT_FILE: &str = "tidings.toml";
 const ENV_PREFIX: &str = "TIDINGS_";
 /// Names a configuration file, and so is no key of one.
 const ENV_CONFIG: &str = "TIDINGS_CONFIG";
+/// What configures no server: where its file is, and the key of a client.
+const ENV_OTHERS: [&str; 2] = ["config", "token"];
 
 /// How a server runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,7 +177,7 @@ impl Config {
         if let Some(path) = named.or(default) {
             sources = sources.merge(Toml::file_exact(path));
         }
-        let env = Env::prefixed(ENV_PREFIX).ignore(&["config"]);
+        let env = Env::prefixed(ENV_PREFIX).ignore(&ENV_OTHERS);
         Self::extract(sources.merge(env).merge(Serialized::defaults(flags)))
     }
 

@@ -1,11 +1,14 @@
 //! What measurements ask of a database itself: what a commit takes, and how many there were.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, Statement, Value,
+    sqlx::{self, ConnectOptions, postgres::PgConnection},
+};
 
 use super::{
     connect,
@@ -20,9 +23,16 @@ const CHANGES: std::ops::Range<usize> = 8..12;
 
 /// Commits of one row, synced as a publish is, to a table of their own.
 pub struct SyncedCommits {
-    connection: DatabaseConnection,
+    connection: Connection,
     shown: String,
     last: i64,
+}
+
+enum Connection {
+    /// As the writer has it.
+    File(DatabaseConnection),
+    /// Without a pool, which tries a connection after each use.
+    Server(Box<PgConnection>),
 }
 
 impl SyncedCommits {
@@ -32,11 +42,18 @@ impl SyncedCommits {
     ///
     /// In words for an operator.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, String> {
-        let failed = |e| failed("open", url, &e);
-        let connection = connect::writer(url).await.map_err(failed)?;
-        let sql = "CREATE TABLE synced_commits (number bigint PRIMARY KEY)";
-        connection.execute_unprepared(sql).await.map_err(failed)?;
-        Ok(Self { connection, shown: url.to_string(), last: 0 })
+        let shown = url.to_string();
+        let failed = |e: &dyn fmt::Display| format!("cannot open {shown}: {e}");
+        let connection = match &url.place {
+            Place::File(_) => Connection::File(connect::writer(url).await.map_err(|e| failed(&e))?),
+            Place::Server(options) => {
+                let options = options.clone().options([("synchronous_commit", "on")]);
+                Connection::Server(Box::new(options.connect().await.map_err(|e| failed(&e))?))
+            }
+        };
+        let mut commits = Self { connection, shown, last: 0 };
+        commits.execute("CREATE TABLE synced_commits (number bigint PRIMARY KEY)", []).await?;
+        Ok(commits)
     }
 
     /// Commits one row.
@@ -46,11 +63,28 @@ impl SyncedCommits {
     /// In words for an operator.
     pub async fn commit(&mut self) -> Result<(), String> {
         self.last += 1;
-        let sql = "INSERT INTO synced_commits (number) VALUES ($1)";
-        let backend = self.connection.get_database_backend();
-        let insert = Statement::from_sql_and_values(backend, sql, [self.last.into()]);
-        let done = self.connection.execute_raw(insert).await;
-        done.map(drop).map_err(|e| format!("cannot write to {}: {e}", self.shown))
+        self.execute("INSERT INTO synced_commits (number) VALUES ($1)", [self.last]).await
+    }
+
+    async fn execute<const N: usize>(
+        &mut self,
+        sql: &'static str,
+        values: [i64; N],
+    ) -> Result<(), String> {
+        let failed = |e: &dyn fmt::Display| format!("cannot write to {}: {e}", self.shown);
+        match &mut self.connection {
+            Connection::File(connection) => {
+                let backend = connection.get_database_backend();
+                let statement =
+                    Statement::from_sql_and_values(backend, sql, values.map(Value::from));
+                connection.execute_raw(statement).await.map(drop).map_err(|e| failed(&e))
+            }
+            Connection::Server(connection) => {
+                let query =
+                    values.into_iter().fold(sqlx::query(sql), |query, value| query.bind(value));
+                query.execute(&mut **connection).await.map(drop).map_err(|e| failed(&e))
+            }
+        }
     }
 }
 

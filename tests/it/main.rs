@@ -5,6 +5,7 @@ mod api_keys;
 mod bad_bytes;
 mod bad_input;
 mod bad_webhooks;
+mod bench;
 mod bodies;
 mod cli;
 mod cluster;

@@ -84,6 +84,11 @@ impl Arrivals {
         self.noted.lock().arrived
     }
 
+    /// How many deliveries of so many events have not arrived.
+    pub(super) fn waiting(&self, events: usize) -> usize {
+        (events * self.webhooks).saturating_sub(self.count())
+    }
+
     /// How many arrived more than once.
     pub fn repeated(&self) -> usize {
         self.noted.lock().repeated

@@ -125,7 +125,7 @@ async fn run(site: &Site, during: Duration) -> Result<Run, String> {
     let start = start(site, REST.min(during)).await?;
     let mut phases: Vec<Figures> = Vec::with_capacity(PHASES.len());
     for phase in &PHASES {
-        eprint!("{} ...", phase.name());
+        eprintln!("{} ...", phase.name());
         let measured = phase.measure(site, during, limits.requests_per_second);
         let mut figures = Box::pin(measured).await?;
         site.clear().await?;
@@ -133,21 +133,21 @@ async fn run(site: &Site, during: Duration) -> Result<Run, String> {
         if let (Some(tails), Some(before)) = (&mut figures.tails, phases.last()) {
             tails.slowed_by = 1.0 - figures.deliveries_per_second / before.deliveries_per_second;
         }
-        eprintln!(" {:.0} deliveries/s", figures.deliveries_per_second);
+        eprintln!("    {:.0} deliveries/s", figures.deliveries_per_second);
         phases.push(figures);
     }
     Ok(Run { limits, start, phases })
 }
 
 async fn limits(site: &Site, during: Duration) -> Result<Limits, String> {
-    eprint!("bare limits ...");
+    eprintln!("bare limits ...");
     let requests_per_second = limits::requests(during).await?;
     let commits_per_second = match site.database().await? {
         Some(database) => Some(limits::commits(&database.url, during).await?),
         None => None,
     };
     site.clear().await?;
-    eprintln!(" {requests_per_second:.0} requests/s");
+    eprintln!("    {requests_per_second:.0} requests/s");
     Ok(Limits { requests_per_second, commits_per_second })
 }
 

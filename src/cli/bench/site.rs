@@ -57,7 +57,7 @@ impl Site {
         let mut parent = env::temp_dir();
         let place = match (&options.target, &options.database) {
             (Some(url), _) => {
-                let token = env::var("TIDINGS_TOKEN").ok();
+                let token = env::var("TIDINGS_TOKEN").ok().filter(|token| !token.is_empty());
                 Place::Target { url: url.clone(), access: Access::new(url, token.as_deref())? }
             }
             (None, None) => Place::Files,

@@ -134,6 +134,13 @@ pub(crate) fn server() -> Option<String> {
     std::env::var(SERVER).ok().filter(|url| !url.is_empty())
 }
 
+/// Whether a query finds anything.
+pub(crate) async fn finds(url: &str, sql: &str) -> bool {
+    let on = connect(url).await;
+    let query = Statement::from_string(on.get_database_backend(), sql);
+    on.query_one_raw(query).await.expect(sql).is_some()
+}
+
 /// Whether tests use PostgreSQL.
 pub(crate) fn is_postgres() -> bool {
     server().is_some()
