@@ -116,10 +116,10 @@ fn help_lists_what_there_is_and_nothing_else() {
         String::from_utf8(output.stdout).expect("UTF-8")
     };
     let all = help(&["--help"]);
-    for command in ["serve", "demo", "migrate", "keys", "health"] {
+    for command in ["serve", "demo", "bench", "migrate", "keys", "health"] {
         assert!(all.contains(command), "{command}");
     }
-    for later in ["bench", "tail", "publish"] {
+    for later in ["tail", "publish", "webhooks"] {
         assert!(!all.contains(&format!("\n  {later}")), "{later} is not built");
     }
     let serve = help(&["serve", "--help"]);
