@@ -46,7 +46,7 @@ use super::stop::stop_signal;
 /// Bytes of each published payload.
 pub const PAYLOAD_BYTES: usize = 500;
 /// More events than this are not told apart.
-const MOST_EVENTS: usize = 1 << 28;
+const MOST_EVENTS: usize = 1 << 26;
 /// How long a bare limit is looked for, of the time that a load is kept up.
 const LIMIT_PART: u32 = 2;
 /// How long a server is left alone before its idle memory is read.
@@ -62,7 +62,7 @@ A target has to be allowed to deliver to 127.0.0.1. TIDINGS_TOKEN is its key, of
 else uses: it may do everything there. Webhooks and the event type are removed in the end, events stay
 in its log. Its CPU, memory and commits are not known, nor is its start.
 
-CPU is that of the server's process; that of PostgreSQL comes on top. Commits are transactions that
+CPU is that of the server's process, shares are of all cores; that of PostgreSQL comes on top. Commits are transactions that
 wrote; on PostgreSQL those of all databases of the server. It ends with 1 when a delivery is missing
 or comes twice, and never because of a figure.";
 

@@ -152,7 +152,7 @@ impl Phase {
             arrival_ms: arrivals.take_sample().quantiles(),
             answer_ms: Sample::new(answers).quantiles(),
             server: before.server_until(&after, deliveries),
-            bench_cpu_cores: before.own_cores_until(&after),
+            bench_cpu_share: before.own_share_until(&after),
             tails,
         })
     }
@@ -180,8 +180,8 @@ impl Readings {
         Some(rate(usize::try_from(count).ok()?, later.at - self.at))
     }
 
-    fn own_cores_until(&self, later: &Self) -> f64 {
-        cores(later.own.cpu.saturating_sub(self.own.cpu), later.at - self.at)
+    fn own_share_until(&self, later: &Self) -> f64 {
+        share(later.own.cpu.saturating_sub(self.own.cpu), later.at - self.at)
     }
 
     fn server_until(&self, later: &Self, deliveries: usize) -> Option<ServerFigures> {
@@ -190,13 +190,14 @@ impl Readings {
         Some(ServerFigures {
             cpu_us_per_delivery: cpu.as_secs_f64() * 1e6 / deliveries.max(1) as f64,
             deliveries_per_cpu_second: rate(deliveries, cpu.max(Duration::from_millis(10))),
-            cpu_cores: cores(cpu, later.at - self.at),
+            cpu_share: share(cpu, later.at - self.at),
             peak_mib: mebibytes(after.peak),
         })
     }
 }
 
-/// How many cores that CPU time is, over that time.
-fn cores(cpu: Duration, time: Duration) -> f64 {
-    cpu.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE)
+/// The part of the machine's CPU that this is, over that time.
+fn share(cpu: Duration, time: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cpu.as_secs_f64() / (time.as_secs_f64() * cores as f64).max(f64::MIN_POSITIVE)
 }

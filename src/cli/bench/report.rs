@@ -61,8 +61,8 @@ pub(super) struct Figures {
     pub(super) answer_ms: Quantiles,
     /// Absent where the server ran before.
     pub(super) server: Option<ServerFigures>,
-    /// Cores that publishers, receivers and tails of the benchmark kept busy.
-    pub(super) bench_cpu_cores: f64,
+    /// The part of the machine's CPU that publishers, receivers and tails used.
+    pub(super) bench_cpu_share: f64,
     /// Absent where there are no tails.
     pub(super) tails: Option<TailFigures>,
 }
@@ -72,8 +72,8 @@ pub(super) struct Figures {
 pub(super) struct ServerFigures {
     pub(super) cpu_us_per_delivery: f64,
     pub(super) deliveries_per_cpu_second: f64,
-    /// Cores that it kept busy.
-    pub(super) cpu_cores: f64,
+    /// The part of the machine's CPU that it used.
+    pub(super) cpu_share: f64,
     /// Most resident memory since its start.
     pub(super) peak_mib: f64,
 }
