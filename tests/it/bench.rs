@@ -10,7 +10,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tidings::grpc::proto::ListWebhooksRequest;
+use tidings::{
+    grpc::proto::ListWebhooksRequest,
+    store::{CommitCounter, SyncedCommits},
+};
 
 use crate::support::{
     database,
@@ -207,6 +210,29 @@ fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[tokio::test]
+async fn commits_are_counted_where_the_database_does() {
+    let database = database::Database::new().await;
+    let url = database.parsed();
+    let mut commits = SyncedCommits::open(&url).await.expect("a table");
+    let counter = CommitCounter::new(&url);
+    let before = counter.count().await.expect("a count");
+    for _ in 0..10 {
+        commits.commit().await.expect("committed");
+    }
+    let counted = counter.count().await.expect("a count") - before;
+    // A server counts those of other tests, too.
+    assert!(counted == 10 || (database::is_postgres() && counted > 10), "{counted}");
+    // What only reads is none.
+    let file = database::Database::file();
+    let mut commits = SyncedCommits::open(&file.parsed()).await.expect("a table");
+    commits.commit().await.expect("committed");
+    let counter = CommitCounter::new(&file.parsed());
+    let before = counter.count().await.expect("a count");
+    assert!(database::finds(&file.url(), "SELECT number FROM synced_commits").await);
+    assert_eq!(counter.count().await.expect("a count"), before);
 }
 
 #[test]

@@ -62,9 +62,9 @@ A target has to be allowed to deliver to 127.0.0.1. TIDINGS_TOKEN is its key, of
 else uses: it may do everything there. Webhooks and the event type are removed in the end, events stay
 in its log. Its CPU, memory and commits are not known, nor is its start.
 
-CPU is that of the server's process, shares are of all cores; that of PostgreSQL comes on top. Commits are transactions that
-wrote; on PostgreSQL those of all databases of the server. It ends with 1 when a delivery is missing
-or comes twice, and never because of a figure.";
+CPU is that of the server's process, and shares are of all cores; what PostgreSQL uses comes on top.
+Commits are transactions that wrote, on PostgreSQL to any database of the server. The exit code is 1
+when a delivery is missing or comes twice, and never because of a figure.";
 
 /// The payload of event `n`, due at that time: a JSON object of [`PAYLOAD_BYTES`].
 pub fn payload(n: usize, due: u64) -> String {

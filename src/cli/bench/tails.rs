@@ -113,7 +113,8 @@ impl Tails {
         self.shared.since.store(SystemClock.now().micros(), Ordering::Relaxed);
     }
 
-    /// Waits until each tail has seen so many deliveries settled.
+    /// Waits until each tail has seen so many deliveries settled. By how much deliveries were
+    /// slowed is for those to say who know another load.
     ///
     /// # Errors
     ///
