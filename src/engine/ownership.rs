@@ -126,11 +126,12 @@ impl Dispatcher {
         }
         let over = self.ownership.tenure.over.clone();
         let over = lease.valid_for.map(|_| over.unwrap_or_default());
-        self.ownership.tenure = Tenure { node: lease.node, over, until };
+        self.ownership.tenure = Tenure { node: lease.node, over, until: None };
         let lost = self.ownership.shards.without(&lease.shards);
         if !lost.is_empty() {
             self.lose();
         }
+        self.ownership.tenure.until = until;
         // What was given back is forgotten.
         self.ownership.giving_up = self.ownership.giving_up.within(&lease.shards);
         self.ownership.quiet = self.ownership.quiet.within(&lease.shards);
