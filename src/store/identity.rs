@@ -1,13 +1,12 @@
-//! Which database this is. Resume tokens name it, and so does nothing else that must hold
-//! after a backup was restored: from there on, positions of the journal stand for other
-//! changes than before.
+//! Which database this is: resume tokens name it. After a backup was restored, positions of
+//! its journals come to stand for other changes than before, so it needs another name.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
 
 use super::{Store, cluster::NOW, connect, database_url::DatabaseUrl, query};
 
 impl Store {
-    /// Gives a database that was restored from a backup a new id. It has its schema.
+    /// Gives a database that was restored from a backup a new id. Its schema is up to date.
     ///
     /// # Errors
     ///
@@ -27,18 +26,16 @@ impl Store {
 async fn rename(writer: &DatabaseConnection) -> Result<bool, DbErr> {
     let tx = writer.begin().await?;
     // A file has no nodes, but the lock beside it.
-    let served = format!("SELECT 1 FROM nodes WHERE lease_end > {NOW}");
-    if is_server(writer) && !query(&tx, &served, []).await?.is_empty() {
-        return Ok(false);
+    if writer.get_database_backend() == DbBackend::Postgres {
+        let served = format!("SELECT 1 FROM nodes WHERE lease_end > {NOW}");
+        if !query(&tx, &served, []).await?.is_empty() {
+            return Ok(false);
+        }
     }
     let sql = format!("UPDATE database_identity SET database_id = {}", new_id());
     tx.execute_unprepared(&sql).await?;
     tx.commit().await?;
     Ok(true)
-}
-
-fn is_server(on: &DatabaseConnection) -> bool {
-    on.get_database_backend() == sea_orm::DbBackend::Postgres
 }
 
 /// A name that no other database has: 63 random bits.
