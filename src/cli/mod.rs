@@ -7,6 +7,7 @@ mod health;
 mod keys;
 mod logging;
 mod options;
+mod refusal;
 mod serve;
 mod stop;
 

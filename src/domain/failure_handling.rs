@@ -89,15 +89,6 @@ pub struct FailureRow {
     pub last_end: Timestamp,
 }
 
-/// What a webhook's attempts say about its destination, for whoever makes the next ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Failures in a row.
-    pub failures: FailureRow,
-    /// The destination asked not to be called before this time.
-    pub paused_until: Timestamp,
-}
-
 impl FailureRow {
     /// Counts an attempt that failed.
     pub fn failed(&mut self, start: Timestamp, end: Timestamp) {
@@ -127,6 +118,15 @@ impl FailureRow {
     fn lasted(&self) -> Duration {
         self.last_end.since(self.first_start)
     }
+}
+
+/// What a webhook's attempts say about its destination, for whoever makes the next ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Failures in a row.
+    pub failures: FailureRow,
+    /// The destination asked not to be called before this time.
+    pub paused_until: Timestamp,
 }
 
 #[cfg(test)]

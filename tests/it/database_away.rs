@@ -32,15 +32,21 @@ fn assert_unavailable(refused: &Status) {
     );
 }
 
-#[tokio::test]
-async fn a_locked_sqlite_file_is_unavailable_and_comes_back() {
-    let server = TestServer::on_database(Database::file(), |_| {}).await;
+/// Has an attempt under way, whose answer comes once the semaphore is closed.
+async fn under_way(server: &TestServer) -> (Receiver, Arc<Semaphore>) {
     let answers = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&answers);
     let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
     server.create(webhook("w", &receiver.url(), &["*"])).await;
     server.publish(event("a", "{}")).await;
     receiver.wait_for(1).await;
+    (receiver, answers)
+}
+
+#[tokio::test]
+async fn a_locked_sqlite_file_is_unavailable_and_comes_back() {
+    let server = TestServer::on_database(Database::file(), |_| {}).await;
+    let (_receiver, answers) = under_way(&server).await;
 
     let foreign = Connections::connect(server.database()).await.expect("connects");
     foreign.execute_unprepared("BEGIN IMMEDIATE").await.expect("locks");
@@ -64,12 +70,7 @@ async fn a_server_that_goes_away_is_unavailable_and_comes_back() {
     let database = Database::new().await;
     let (proxy, url) = Proxy::before(&database.url()).await;
     let server = TestServer::on_database(database, |config| config.database = url).await;
-    let answers = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&answers);
-    let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
-    server.create(webhook("w", &receiver.url(), &["*"])).await;
-    server.publish(event("a", "{}")).await;
-    receiver.wait_for(1).await;
+    let (_receiver, answers) = under_way(&server).await;
 
     proxy.close();
     // The outcome of the attempt cannot be recorded now.

@@ -105,6 +105,14 @@ fn event(id: Uuid, webhook: WebhookKey) -> NewEvent {
     NewEvent { event: Arc::new(event), targets: vec![target] }
 }
 
+/// A node with a webhook, and the version of the configuration that has it.
+async fn with_webhook(database: &Database) -> (Node, WebhookKey, i64) {
+    let node = Node::start(&database.url()).await;
+    let webhook = node.create("w").await.expect("made");
+    let version = node.version().await;
+    (node, webhook, version)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_of_two_writers_have_no_holes_at_any_moment() {
     if !is_postgres() {
@@ -166,9 +174,7 @@ async fn a_publish_during_a_change_is_matched_again() {
         return;
     }
     let database = Database::new().await;
-    let node = Node::start(&database.url()).await;
-    let webhook = node.create("w").await.expect("made");
-    let version = node.version().await;
+    let (node, webhook, version) = with_webhook(&database).await;
     let beside = database.connect().await;
     // A change on another node, which is not committed yet.
     let change = database.connect().await.begin().await.expect("begun");
@@ -236,9 +242,7 @@ async fn an_open_transaction_at_a_head_holds_up_no_reader() {
         return;
     }
     let database = Database::new().await;
-    let node = Node::start(&database.url()).await;
-    let webhook = node.create("w").await.expect("made");
-    let version = node.version().await;
+    let (node, webhook, version) = with_webhook(&database).await;
     let publish = async || {
         let events = vec![event(Uuid::new_v4(), webhook)];
         node.store.publish(node.tenant, version, events).await

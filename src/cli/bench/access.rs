@@ -71,8 +71,3 @@ impl Interceptor for Credential {
         Ok(request)
     }
 }
-
-/// Says which call failed and how.
-pub(super) fn refused(call: &str, status: &Status) -> String {
-    format!("{call} failed with {:?}: {}", status.code(), status.message())
-}

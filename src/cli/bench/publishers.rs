@@ -15,14 +15,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{
-    access::{Access, Wire, refused},
+    access::{Access, Wire},
     arrivals::Arrivals,
     payload,
 };
-use crate::grpc::proto::{
-    BatchPublishEventsRequest, Event, PublishEventRequest, PublishOutcome,
-    StreamPublishEventsRequest, event::Payload, event_service_client::EventServiceClient,
-    publish_outcome::Outcome,
+use crate::{
+    cli::refusal::refused,
+    grpc::proto::{
+        BatchPublishEventsRequest, Event, PublishEventRequest, PublishOutcome,
+        StreamPublishEventsRequest, event::Payload, event_service_client::EventServiceClient,
+        publish_outcome::Outcome,
+    },
 };
 
 /// Deliveries that may be on their way: publishers who find more wait, so that a load is over

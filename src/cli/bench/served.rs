@@ -8,13 +8,10 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{
-    access::{Access, refused},
-    process::ServerProcess,
-    receiver::Receiver,
-    site::Database,
-    usage::Usage,
+    access::Access, process::ServerProcess, receiver::Receiver, site::Database, usage::Usage,
 };
 use crate::{
+    cli::refusal::refused,
     grpc::proto::{
         CreateEventMetadataRequest, CreateWebhookRequest, DeleteEventMetadataRequest,
         DeleteWebhookRequest, Destination, EventMetadata, HttpDestination, ListWebhooksRequest,

@@ -19,11 +19,12 @@ use tonic::{Request, Status, Streaming, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use super::{
-    access::{Access, Wire, refused},
+    access::{Access, Wire},
     figures::Sample,
     report::TailFigures,
 };
 use crate::{
+    cli::refusal::refused,
     grpc::proto::{ChangeKind, TailEventLogsRequest},
     server::SystemClock,
 };

@@ -2,16 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 
 use super::tail::Tail;
-use crate::grpc::proto::{
-    CreateWebhookRequest, Event, EventLog, ListEventLogsRequest, PublishEventRequest,
-    PublishResult, TailEventLogsRequest, Webhook, event_log_service_client::EventLogServiceClient,
-    event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
+use crate::{
+    cli::refusal::refused,
+    grpc::proto::{
+        CreateWebhookRequest, Event, EventLog, ListEventLogsRequest, PublishEventRequest,
+        PublishResult, TailEventLogsRequest, Webhook,
+        event_log_service_client::EventLogServiceClient, event_service_client::EventServiceClient,
+        webhook_service_client::WebhookServiceClient,
+    },
 };
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -66,11 +67,6 @@ impl Client {
         let opened = opened.map_err(|status| refused("TailEventLogs", &status))?;
         Tail::open(opened.into_inner()).await
     }
-}
-
-/// Says which call failed and how.
-pub(super) fn refused(call: &str, status: &Status) -> String {
-    format!("{call} failed with {:?}: {}", status.code(), status.message())
 }
 
 fn empty(call: &str) -> String {

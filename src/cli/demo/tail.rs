@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use tonic::Streaming;
 
-use super::{
-    client::refused,
-    output::{Output, Style},
-};
-use crate::grpc::proto::{
-    ChangeKind, DeliveryStatus, EventLog, EventLogChange, TailEventLogsResponse,
-    tail_event_logs_response::Message,
+use super::output::{Output, Style};
+use crate::{
+    cli::refusal::refused,
+    grpc::proto::{
+        ChangeKind, DeliveryStatus, EventLog, EventLogChange, TailEventLogsResponse,
+        tail_event_logs_response::Message,
+    },
 };
 
 /// An open tail of a log that was empty when it was opened.
