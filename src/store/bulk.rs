@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value, sea_query::ArrayType};
 
-use super::failure::{Failure, corrupt};
+use super::{
+    failure::{Failure, corrupt},
+    sql::Sql,
+};
 
 /// Rows per statement on SQLite, smallest first. What there is goes into the smallest that
 /// holds it, whose other rows are NULL and left out: one statement is one turn to the
@@ -36,6 +39,8 @@ pub(super) struct Bulk {
     columns: &'static [Column],
     /// The statement for each size of SQLite's, then that for PostgreSQL.
     texts: [OnceLock<String>; SIZES.len() + 1],
+    /// The statement for one row, where each runs right away.
+    of_one: OnceLock<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -63,7 +68,7 @@ impl Bulk {
 
     const fn new(action: Action, columns: &'static [Column]) -> Self {
         let texts = [const { OnceLock::new() }; SIZES.len() + 1];
-        Self { action, columns, texts }
+        Self { action, columns, texts, of_one: OnceLock::new() }
     }
 
     /// Inserts these columns with the same values in all rows, too.
@@ -84,18 +89,20 @@ impl Bulk {
 
     /// Runs it over all rows, whose values stand one after the other in `values`.
     /// Returns the number of rows that the database says it changed.
-    pub(super) async fn run(
-        &self,
-        tx: &impl ConnectionTrait,
-        values: Vec<Value>,
-    ) -> Result<u64, Failure> {
+    pub(super) async fn run(&self, tx: &Sql, values: Vec<Value>) -> Result<u64, Failure> {
         debug_assert_eq!(values.len() % self.columns.len(), 0, "whole rows");
         if values.is_empty() {
             return Ok(0);
         }
-        match tx.get_database_backend() {
-            DbBackend::Postgres => self.run_arrays(tx, values).await,
-            _ => self.run_rows(tx, values).await,
+        match tx {
+            Sql::Direct(tx) => {
+                let text = self.of_one.get_or_init(|| self.over_one());
+                Ok(tx.run_each(text, &values, self.columns.len())?)
+            }
+            Sql::Driver(on) if on.get_database_backend() == DbBackend::Postgres => {
+                self.run_arrays(on, values).await
+            }
+            Sql::Driver(on) => self.run_rows(on, values).await,
         }
     }
 
@@ -201,6 +208,27 @@ impl Bulk {
         }
     }
 
+    /// The text for one row, without a table of rows to read from.
+    fn over_one(&self) -> String {
+        match self.action {
+            Action::Insert { table, fixed: (_, values), after } => {
+                let given = vec!["?"; self.columns.len()].join(", ");
+                let comma = if values.is_empty() { "" } else { ", " };
+                let into = self.inserted();
+                format!("INSERT INTO {table} ({into}) VALUES ({given}{comma}{values}) {after}")
+            }
+            Action::Update(sql) => {
+                let mut columns: Vec<_> = (1..).zip(self.columns).collect();
+                // No name is to be taken for the beginning of another.
+                columns.sort_by_key(|(_, (name, _))| std::cmp::Reverse(name.len()));
+                let one = sql.replace("FROM new", "");
+                columns.iter().fold(one, |sql, (at, (name, _))| {
+                    sql.replace(&format!("new.{name}"), &format!("?{at}"))
+                })
+            }
+        }
+    }
+
     fn names(&self) -> String {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
@@ -264,5 +292,25 @@ impl Kind {
             Self::Uuid => ArrayType::Uuid,
         };
         Value::Array(kind, Some(Box::new(values)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_for_one_row_names_its_parameters_by_their_columns() {
+        let update = Bulk::update(
+            "UPDATE t SET a = new.a, b = t.b FROM new WHERE t.k = new.k AND t.a = new.a_before",
+            &[("k", Kind::Number), ("a", Kind::Number), ("a_before", Kind::Number)],
+        );
+        let one = update.over_one();
+        assert_eq!(one, "UPDATE t SET a = ?2, b = t.b  WHERE t.k = ?1 AND t.a = ?3");
+        let insert = Bulk::insert("t", &[("k", Kind::Number), ("a", Kind::Number)])
+            .with("b", "1")
+            .on_conflict("ON CONFLICT DO NOTHING");
+        let one = insert.over_one();
+        assert_eq!(one, "INSERT INTO t (k, a, b) VALUES (?, ?, 1) ON CONFLICT DO NOTHING");
     }
 }

@@ -132,7 +132,7 @@ impl Store {
             delete_time.map(Timestamp::micros).into(),
             before.into(),
         ]);
-        if tx.execute(sql, values).await?.rows_affected() == 0 {
+        if tx.execute(sql, values).await? == 0 {
             let message = "the event type was changed meanwhile";
             return Err(Error::new(Reason::EtagMismatch, message).into());
         }

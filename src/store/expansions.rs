@@ -64,7 +64,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let sql = "DELETE FROM expansions WHERE tenant_key = $1 AND (event_key, part) <= ($2, $3)";
         let values = [tenant.0.into(), event.0.into(), last.into()];
-        let deleted = tx.execute(sql, values).await?.rows_affected();
+        let deleted = tx.execute(sql, values).await?;
         if deleted != events.len() as u64 {
             return Err(corrupt("expansions: somebody else makes them").into());
         }

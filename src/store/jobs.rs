@@ -195,7 +195,7 @@ impl Store {
              AND end_time IS NOT NULL AND end_time < $2 LIMIT {limit})"
         );
         let deleted = tx.execute(&sql, [tenant.0.into(), cutoff.micros().into()]).await;
-        let deleted = deleted.map_err(Failure::from)?.rows_affected();
+        let deleted = deleted.map_err(Failure::from)?;
         tx.commit().await?;
         Ok(deleted)
     }

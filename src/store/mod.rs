@@ -11,6 +11,7 @@ mod config;
 mod connect;
 mod database_url;
 mod dialect;
+mod direct;
 mod diverted;
 mod event_types;
 mod events;
@@ -32,6 +33,7 @@ mod requeue;
 mod retention;
 mod rows;
 mod secrets;
+mod sql;
 mod standings;
 mod stats;
 mod tenant_settings;
@@ -152,6 +154,7 @@ impl Store {
         let limit = url.patience();
         let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
         let readers = Timed { connection: readers, limit };
+        let direct = connect::direct(url).map_err(|e| format!("cannot open {url}: {e}"))?;
         let log = connect::log(url).await.map_err(|e| failed("open", e))?;
         let event_keys = writer::event_keys(&readers).await.map_err(|e| failed("read", e))?;
 
@@ -171,6 +174,7 @@ impl Store {
         let heads = Heads::default();
         let writer = Writer::start(
             Timed { connection: writer, limit },
+            direct,
             log,
             event_keys,
             Told::new(heads.clone(), accepted, announcer.clone()),

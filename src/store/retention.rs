@@ -127,7 +127,7 @@ impl Store {
         }
         let tx = self.begin().await?;
         let sql = "DELETE FROM journal WHERE tenant_key = $1 AND position <= $2";
-        let deleted = tx.execute(sql, [tenant.0.into(), floor.0.into()]).await?.rows_affected();
+        let deleted = tx.execute(sql, [tenant.0.into(), floor.0.into()]).await?;
         let sql = "UPDATE journal_heads SET floor = $1 WHERE tenant_key = $2 AND floor < $1";
         tx.execute(sql, [floor.0.into(), tenant.0.into()]).await?;
         tx.commit().await?;
@@ -197,7 +197,7 @@ impl Store {
         let sql = format!(
             "DELETE FROM delivery_times WHERE (webhook_key, window_start, class) IN ({old})"
         );
-        let deleted = tx.execute(&sql, values()).await?.rows_affected();
+        let deleted = tx.execute(&sql, values()).await?;
         tx.commit().await?;
         Ok(deleted)
     }

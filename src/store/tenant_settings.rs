@@ -82,7 +82,7 @@ impl Store {
             tenant.key.0.into(),
             (tenant.version - 1).into(),
         ];
-        if tx.execute(sql, values).await?.rows_affected() == 0 {
+        if tx.execute(sql, values).await? == 0 {
             return Ok(false);
         }
         tx.commit().await?;

@@ -190,7 +190,7 @@ impl Store {
             before.version.into(),
         ];
         let done = tx.execute(sql, values).await.map_err(|e| name_taken(e, &after.spec.name))?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             let message = "the webhook was changed meanwhile";
             return Err(Error::new(Reason::EtagMismatch, message).into());
         }

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 /// Crates that only the store may name; `sea_orm` stands for `sea_orm_migration` too.
-const DATABASE: &[&str] = &["sea_orm", "sea_query", "sqlx"];
+const DATABASE: &[&str] = &["sea_orm", "sea_query", "sqlx", "rusqlite"];
 /// What the domain may not name beside the database: I/O, the wire, the clock.
 const IMPURE: &[&str] =
     &["tokio", "hyper", "tonic", "axum", "tower", "prost", "rustls", "SystemTime", "Instant"];

@@ -10,6 +10,7 @@ use sea_orm_migration::MigratorTrait;
 
 use super::{
     database_url::{DatabaseUrl, Place, Usage},
+    direct::Direct,
     migration::Migrator,
     secrets::{self, SecretKeys},
 };
@@ -29,6 +30,15 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbEr
     match &url.place {
         Place::File(path) => sqlite::writer(path).await,
         Place::Server(options) => Ok(postgres::writer(options, url.usage)),
+    }
+}
+
+/// Opens what the writer of a file itself writes with; a server is written to by the driver
+/// alone.
+pub(super) fn direct(url: &DatabaseUrl) -> Result<Option<Direct>, rusqlite::Error> {
+    match &url.place {
+        Place::File(path) => sqlite::direct(path).map(Some),
+        Place::Server(_) => Ok(None),
     }
 }
 

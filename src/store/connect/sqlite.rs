@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::{Connection, OpenFlags};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbErr,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
+
+use crate::store::direct::Direct;
 
 /// Readers beside the writer. Their transactions last one page.
 const READERS: u32 = 4;
@@ -20,9 +23,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection: bulk statements come in a few sizes.
 const STATEMENTS: usize = 256;
+/// And by the writer, whose statements are few.
+const DIRECT_STATEMENTS: usize = 64;
 /// Page cache of a connection, KiB.
-const WRITER_CACHE_KIB: u32 = 16 * 1024;
-const READER_CACHE_KIB: u32 = 2 * 1024;
+const WRITER_CACHE_KIB: i32 = 16 * 1024;
+const READER_CACHE_KIB: i32 = 2 * 1024;
 
 /// Keeps other processes from serving the file. It is held as long as the file is open, so
 /// a killed process leaves none behind.
@@ -55,8 +60,26 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
+/// What is written beside the writer's own transactions.
 pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(path, 1, WRITER_CACHE_KIB, false).await
+    connect(path, 1, READER_CACHE_KIB, false).await
+}
+
+/// What the writer itself writes with; the file is there, with its log.
+pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(DIRECT_STATEMENTS);
+    // As `connect` sets them.
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "secure_delete", "fast")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(Direct::new(connection))
 }
 
 pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
@@ -76,7 +99,7 @@ pub(super) fn log_index(path: &Path) -> PathBuf {
 async fn connect(
     path: &Path,
     connections: u32,
-    cache_kib: u32,
+    cache_kib: i32,
     read_only: bool,
 ) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();

@@ -56,7 +56,7 @@ impl Store {
         at: ResealCursor,
     ) -> std::result::Result<Option<ResealCursor>, Failure> {
         let tx = self.begin().await?;
-        let next = page(tx.sql(), &self.secret_keys, at).await?;
+        let next = page(tx.sql().driver()?, &self.secret_keys, at).await?;
         tx.commit().await?;
         Ok(next)
     }

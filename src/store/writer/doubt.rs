@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::transaction::News;
+use super::news::News;
 use crate::store::{
     failure::{Failure, corrupt, is_refusal},
     query,

@@ -3,7 +3,7 @@
 
 use sea_orm::ConnectionTrait;
 
-use crate::store::{failure::Failure, query, rows::Row};
+use crate::store::{failure::Failure, query, rows::Row, sql::Sql};
 
 /// Where new keys come from.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +16,7 @@ pub(in crate::store) enum EventKeys {
 
 impl EventKeys {
     /// Takes so many keys, rising.
-    pub(super) async fn take(
-        &mut self,
-        tx: &impl ConnectionTrait,
-        count: usize,
-    ) -> Result<Vec<i64>, Failure> {
+    pub(super) async fn take(&mut self, tx: &Sql, count: usize) -> Result<Vec<i64>, Failure> {
         let count = count as i64;
         match self {
             Self::Counted(next) => {
@@ -31,8 +27,8 @@ impl EventKeys {
             Self::Sequence if count == 0 => Ok(Vec::new()),
             Self::Sequence => {
                 let sql = "SELECT nextval('event_keys') AS key FROM generate_series(1, $1)";
-                let rows = query(tx, sql, [count.into()]).await?;
-                Ok(rows.iter().map(|row| Row(row).get("key")).collect::<Result<_, _>>()?)
+                let keys = tx.numbers(sql, vec![count.into()]).await?;
+                Ok(keys.into_iter().map(|[key]| key).collect())
             }
         }
     }

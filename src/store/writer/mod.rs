@@ -10,16 +10,20 @@ mod doubt;
 mod event_keys;
 mod expansion;
 mod gather;
+mod news;
 mod place;
 mod publish;
 mod record;
 mod times;
 mod transaction;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
-use tokio::sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+};
 
 pub use self::{
     arrival::{Arrival, Commit, NewDelivery},
@@ -34,11 +38,14 @@ pub(super) use self::{
     doubt::Verdict,
     event_keys::event_keys,
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
+    news::Told,
     place::Entry,
     publish::{Accepted, accept},
-    transaction::{Lock, Told, WriteTx},
+    transaction::{Lock, WriteTx},
 };
-use super::{NodeKey, connect::Log, dialect::Dialect, failure::Failure, timed::Timed};
+use super::{
+    NodeKey, connect::Log, dialect::Dialect, direct::Direct, failure::Failure, timed::Timed,
+};
 use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
@@ -72,18 +79,27 @@ enum Unit {
 }
 
 impl Writer {
-    /// Starts the writer.
+    /// Starts the writer: as a task, or, where its statements run where they are called,
+    /// on a thread of its own.
     pub(super) fn start(
         connection: Timed<DatabaseConnection>,
+        direct: Option<Direct>,
         log: Option<Log>,
         event_keys: EventKeys,
         told: Told,
     ) -> Self {
         let expansions = Arc::clone(&told.expansions);
-        let state = WriterState { connection, event_keys, doubt: None, told };
+        let own_thread = direct.is_some();
+        let state = WriterState { connection, direct, event_keys, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
-        tokio::spawn(run(Arc::clone(&state), units, log.map(Checkpointer::start)));
+        let run = run(Arc::clone(&state), units, log.map(Checkpointer::start));
+        if own_thread {
+            let runtime = Handle::current();
+            thread::spawn(move || runtime.block_on(run));
+        } else {
+            tokio::spawn(run);
+        }
         let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
         Self { queue, room, tenant_rooms: Arc::default(), expansions, state }
     }
@@ -258,7 +274,7 @@ async fn attempt(
     state: &Arc<Mutex<WriterState>>,
     batch: &Batch,
 ) -> Result<Vec<Published>, Failure> {
-    let mut tx = WriteTx::begin(Arc::clone(state)).await?;
+    let mut tx = WriteTx::begin_here(Arc::clone(state)).await?;
     let outcomes = publish::apply(&mut tx, &batch.publishes).await?;
     record::apply(&mut tx, &batch.records).await?;
     tx.commit().await?;

@@ -187,10 +187,10 @@ async fn place_one_by_one(
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
     for (tenant, open) in open {
         let values = [open.len().into(), open.newest().micros().into(), tenant.0.into()];
-        let raised = tx.query(sql, values).await?;
-        let raised = raised.first().map(Row).ok_or_else(no_journal)?;
-        let position = Position(raised.get::<i64>("head")? - open.len());
-        let place = Place { position, time: raised.time("previous_time")? };
+        let raised = tx.numbers(sql, values).await?;
+        let [head, previous] = *raised.first().ok_or_else(no_journal)?;
+        let position = Position(head - open.len());
+        let place = Place { position, time: Timestamp::from_micros(previous) };
         placed.commits.push(rows.add(tenant, open, place));
     }
     INSERT_ACCEPTED.run(tx.sql(), rows.accepted).await?;

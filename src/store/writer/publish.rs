@@ -166,8 +166,8 @@ fn rows(dialect: Dialect, keys: &[i64], events: &[(TenantKey, &NewEvent)]) -> Ve
 async fn stored_keys(tx: &WriteTx, keys: &[i64]) -> Result<HashSet<i64>, Failure> {
     let sql =
         format!("SELECT event_key FROM events WHERE {}", tx.dialect().is_in("event_key", "$1"));
-    let rows = tx.query(&sql, [tx.dialect().list(keys.iter().copied())]).await?;
-    Ok(rows.iter().map(|row| row.try_get("", "event_key")).collect::<Result<_, _>>()?)
+    let rows = tx.numbers(&sql, [tx.dialect().list(keys.iter().copied())]).await?;
+    Ok(rows.into_iter().map(|[key]| key).collect())
 }
 
 /// Makes the deliveries of new events, tenant by tenant, and their journal entries.

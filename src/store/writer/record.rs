@@ -172,7 +172,7 @@ async fn current<'a>(
     tx: &WriteTx,
     all: Vec<&'a Settlement>,
 ) -> Result<Vec<&'a Settlement>, Failure> {
-    let sql = "SELECT 1 FROM deliveries WHERE event_key = $1 AND webhook_key = $2
+    let sql = "SELECT event_key FROM deliveries WHERE event_key = $1 AND webhook_key = $2
                AND attempt_count = $3 AND status = $4
                AND COALESCE(attempt_start_time, 0) = $5";
     let mut written = Vec::with_capacity(all.len());
@@ -185,7 +185,7 @@ async fn current<'a>(
             s.state.status.number().into(),
             start.into(),
         ];
-        if tx.query(sql, values).await?.is_empty() {
+        if tx.numbers::<1, _>(sql, values).await?.is_empty() {
             tracing::warn!(
                 event = s.event_key.0,
                 webhook = s.webhook_key.0,

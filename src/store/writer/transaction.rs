@@ -3,22 +3,20 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait, Value,
 };
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    arrival::{Arrival, Commit, NewDelivery},
+    arrival::{Arrival, NewDelivery},
     doubt::Doubt,
     event_keys::EventKeys,
+    news::{News, Told},
     place::{self, Open},
     publish::{self, NewEvent},
 };
@@ -29,10 +27,10 @@ use crate::{
     },
     store::{
         dialect::Dialect,
+        direct::Direct,
         failure::{Failure, corrupt, is_passing},
-        heads::Heads,
-        hints::{Announcer, Hint},
-        rows::Row,
+        query,
+        sql::Sql,
         timed::{Timed, within},
     },
 };
@@ -40,49 +38,17 @@ use crate::{
 /// What only the holder of the writer may touch.
 pub(super) struct WriterState {
     pub(super) connection: Timed<DatabaseConnection>,
+    /// For the writer itself, where the database is a file.
+    pub(super) direct: Option<Direct>,
     pub(super) event_keys: EventKeys,
     /// The last commit, where it is not known whether it was done.
     pub(super) doubt: Option<Doubt>,
     pub(super) told: Told,
 }
 
-/// Who is told of commits.
-pub(in crate::store) struct Told {
-    heads: Heads,
-    /// What each commit brought.
-    accepted: mpsc::Sender<Vec<Commit>>,
-    /// Other nodes.
-    announcer: Announcer,
-    /// Wakes who makes deliveries that were left for later.
-    pub(super) expansions: Arc<Notify>,
-}
-
-impl Told {
-    /// Who waits for the heads of journals, the engine, which hears what each commit brought
-    /// in their order, and other nodes.
-    pub(in crate::store) fn new(
-        heads: Heads,
-        accepted: mpsc::Sender<Vec<Commit>>,
-        announcer: Announcer,
-    ) -> Self {
-        Self { heads, accepted, announcer, expansions: Arc::default() }
-    }
-}
-
-/// What a commit tells of.
-#[derive(Default)]
-pub(super) struct News {
-    /// What was appended to the journals.
-    commits: BTreeMap<TenantKey, Commit>,
-    /// Whether deliveries were left for later.
-    pub(super) deferred: bool,
-    /// Whether the configuration of a tenant was changed.
-    configured: AtomicBool,
-}
-
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
 pub(in crate::store) struct WriteTx {
-    tx: Timed<DatabaseTransaction>,
+    tx: Sql,
     pub(super) state: OwnedMutexGuard<WriterState>,
     tenants: BTreeMap<TenantKey, TenantRow>,
     /// What is still to get its place in the journal.
@@ -112,9 +78,23 @@ pub(in crate::store) enum Lock {
 }
 
 impl WriteTx {
-    /// Waits for the writer and begins. First it becomes clear what was in doubt.
+    /// Begins the writer's own transaction, on the writer's own thread: where the database is
+    /// a file, statements run right there.
+    pub(super) async fn begin_here(state: Arc<Mutex<WriterState>>) -> Result<Self, Failure> {
+        let state = state.lock_owned().await;
+        match state.direct.as_ref().map(Direct::begin) {
+            Some(tx) => Ok(Self::on(Sql::Direct(tx?), state)),
+            None => Self::begin_on(state).await,
+        }
+    }
+
+    /// Waits for the writer and begins.
     pub(super) async fn begin(state: Arc<Mutex<WriterState>>) -> Result<Self, Failure> {
-        let mut state = state.lock_owned().await;
+        Self::begin_on(state.lock_owned().await).await
+    }
+
+    /// First it becomes clear what was in doubt.
+    async fn begin_on(mut state: OwnedMutexGuard<WriterState>) -> Result<Self, Failure> {
         if let Some(doubt) = &state.doubt {
             let done = doubt.is_committed(&state.connection).await?;
             if let Some(doubt) = state.doubt.take().filter(|_| done) {
@@ -126,24 +106,28 @@ impl WriteTx {
             Err(error) if is_passing(&error) => begin(&state.connection).await?,
             begun => begun?,
         };
-        Ok(Self {
+        Ok(Self::on(Sql::Driver(tx), state))
+    }
+
+    fn on(tx: Sql, state: OwnedMutexGuard<WriterState>) -> Self {
+        Self {
             tx,
             state,
             tenants: BTreeMap::new(),
             open: BTreeMap::new(),
             news: News::default(),
             name: None,
-        })
+        }
     }
 
     /// The transaction itself, for statements of any kind.
-    pub(in crate::store) fn sql(&self) -> &Timed<DatabaseTransaction> {
+    pub(in crate::store) fn sql(&self) -> &Sql {
         &self.tx
     }
 
     /// Which database it writes to.
     pub(in crate::store) fn dialect(&self) -> Dialect {
-        self.tx.get_database_backend().into()
+        self.tx.backend().into()
     }
 
     /// Tells the engine once it is committed that a delivery was put back into its lane, at
@@ -160,20 +144,15 @@ impl WriteTx {
         }
     }
 
-    /// Executes one statement.
-    pub(in crate::store) async fn execute<V>(
-        &self,
-        sql: &str,
-        values: V,
-    ) -> Result<ExecResult, DbErr>
+    /// Executes one statement. Returns the number of rows that were changed.
+    pub(in crate::store) async fn execute<V>(&self, sql: &str, values: V) -> Result<u64, DbErr>
     where
         V: IntoIterator<Item = Value>,
     {
-        let backend = self.tx.get_database_backend();
-        self.tx.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await
+        self.tx.execute(sql, values.into_iter().collect()).await
     }
 
-    /// Queries rows.
+    /// Queries rows of any kind; not what the writer's own transactions do.
     pub(in crate::store) async fn query<V>(
         &self,
         sql: &str,
@@ -182,8 +161,19 @@ impl WriteTx {
     where
         V: IntoIterator<Item = Value>,
     {
-        let backend = self.tx.get_database_backend();
-        self.tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
+        query(self.tx.driver()?, sql, values).await
+    }
+
+    /// Queries rows of so many numbers.
+    pub(in crate::store) async fn numbers<const N: usize, V>(
+        &self,
+        sql: &str,
+        values: V,
+    ) -> Result<Vec<[i64; N]>, DbErr>
+    where
+        V: IntoIterator<Item = Value>,
+    {
+        self.tx.numbers(sql, values.into_iter().collect()).await
     }
 
     /// Keeps the configuration of these tenants, in the order of their keys, from being changed
@@ -224,16 +214,15 @@ impl WriteTx {
         tenants: impl IntoIterator<Item = TenantKey>,
     ) -> Result<(), Failure> {
         let sql = format!(
-            "SELECT tenant_key, config_version, EXISTS (
-               SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key) AS expanding
+            "SELECT tenant_key, config_version, (SELECT COUNT(*) FROM (
+               SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key LIMIT 1) AS any_part)
+               AS expanding
              FROM tenants t WHERE {}",
             self.dialect().is_in("t.tenant_key", "$1")
         );
         let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
-        for row in self.query(&sql, [tenants]).await?.iter().map(Row) {
-            let (config_version, expanding) = (row.get("config_version")?, row.get("expanding")?);
-            let row_of = TenantKey(row.get("tenant_key")?);
-            self.tenants.insert(row_of, TenantRow { config_version, expanding });
+        for [key, config_version, parts] in self.numbers(&sql, [tenants]).await? {
+            self.tenants.insert(TenantKey(key), TenantRow { config_version, expanding: parts > 0 });
         }
         Ok(())
     }
@@ -327,7 +316,7 @@ impl WriteTx {
         self.place().await?;
         fail::fail_point!("before-commit", |_| std::process::abort());
         let Self { tx, mut state, news, name, .. } = self;
-        if let Err(error) = within(tx.limit, tx.connection.commit()).await {
+        if let Err(error) = tx.commit().await {
             // A hint does no harm where it is wrong.
             if news.deferred {
                 state.told.expansions.notify_one();
@@ -341,25 +330,6 @@ impl WriteTx {
         // Still holding the writer: the engine sees commits in their order.
         state.told.tell(news).await;
         Ok(())
-    }
-}
-
-impl Told {
-    async fn tell(&self, news: News) {
-        for Commit { tenant, first, last, .. } in news.commits.values() {
-            self.heads.raise(*tenant, *last);
-            self.announcer.tell(Hint::Entries { tenant: *tenant, first: *first, last: *last });
-        }
-        if news.configured.into_inner() {
-            self.announcer.tell(Hint::Configuration);
-        }
-        if news.deferred {
-            self.expansions.notify_one();
-        }
-        if !news.commits.is_empty() {
-            // A closed channel means that the engine has stopped; recovery reads the rest.
-            let _ = self.accepted.send(news.commits.into_values().collect()).await;
-        }
     }
 }
 
