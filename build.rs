@@ -22,6 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(true)
         .build_server(true)
         .extern_path(".google.rpc", "::tonic_types::pb")
+        // A type of ours, which many tails can share without encoding it again.
+        .extern_path(".tidings.v1.EventLogBatch", "crate::grpc::event_log_batch::EventLogBatch")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod alert;
 pub mod api_key;
 pub mod body;
 pub mod catalogue;
+pub mod change_page;
 pub mod claims;
 pub mod credential;
 pub mod delivery;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{delivery::Change, log_filter::EventLogFilter, time::Timestamp};
+use super::{change_page::Picked, log_filter::EventLogFilter, time::Timestamp};
 
 /// A tail as it is asked for.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub enum SlowConsumerPolicy {
 }
 
 /// One message of a tail.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TailMessage {
     /// Resuming with this token continues right after this message.
     pub token: String,
@@ -60,7 +60,7 @@ pub struct TailMessage {
 }
 
 /// What a message of a tail says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum TailBody {
     /// The start was accepted.
     Opened {
@@ -72,7 +72,7 @@ pub enum TailBody {
         oldest_token: String,
     },
     /// Changes, in log order.
-    Changes(Vec<Change>),
+    Changes(Picked),
     /// Everything up to here was seen and filtered.
     Progress {
         /// The server's clock.

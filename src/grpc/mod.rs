@@ -11,6 +11,7 @@ mod convert;
 mod diverted_events;
 mod drain;
 mod ending;
+mod event_log_batch;
 mod event_logs;
 mod event_types;
 mod events;
@@ -41,6 +42,8 @@ pub mod proto {
     )]
 
     tonic::include_proto!("tidings.v1");
+
+    pub use super::event_log_batch::EventLogBatch;
 }
 
 /// The contract as an encoded `FileDescriptorSet`, comments and HTTP options included.

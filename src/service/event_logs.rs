@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, open_tails::OpenTails, paging::page_size, scope::Scope, tail, webhooks};
+use super::{
+    Limits, feed::Feeds, open_tails::OpenTails, paging::page_size, scope::Scope, tail, webhooks,
+};
 use crate::{
     domain::{
         delivery::LogRecord,
@@ -38,6 +40,7 @@ pub struct EventLogs {
     pub(super) stats_turns: Arc<Semaphore>,
     pub(super) stats_rows: usize,
     tails: OpenTails,
+    feeds: Feeds,
     tail_lag: i64,
     draining: CancellationToken,
 }
@@ -79,10 +82,10 @@ impl EventLogs {
         limits: &Limits,
         draining: CancellationToken,
     ) -> Self {
-        let tails = OpenTails::new(limits.tails);
+        let (tails, feeds) = (OpenTails::new(limits.tails), Feeds::new(&store));
         let stats_turns = Arc::new(Semaphore::new(STATS_AT_ONCE));
         let Limits { tail_lag, stats_rows, .. } = *limits;
-        Self { store, engine, clock, stats_turns, stats_rows, tails, tail_lag, draining }
+        Self { store, engine, clock, stats_turns, stats_rows, tails, feeds, tail_lag, draining }
     }
 
     /// The record of an event, and how many it has at all webhooks. Without a
@@ -256,7 +259,7 @@ impl EventLogs {
         faults.check()?;
         let open = self.tails.open(scope.tenant_key);
         let open = open.ok_or_else(|| Error::overloaded("too many tails are open"))?;
-        let source = tail::Source::new(&self.store, &self.clock, scope, self.tail_lag);
+        let source = tail::Source::new(&self.store, &self.feeds, &self.clock, scope, self.tail_lag);
         tail::start(source, request, open, self.draining.clone()).await
     }
 }

@@ -13,6 +13,7 @@ mod event_type;
 pub mod event_types;
 pub mod events;
 pub mod explanations;
+mod feed;
 mod idempotency;
 mod open_tails;
 mod paging;

@@ -1,18 +1,26 @@
 //! One tail: a cursor that moves along the journal, and a client that may be slow.
 //!
-//! The journal is the only source; a wake-up says that there may be more of it.
+//! It reads the journal by itself until it has reached the head, and then follows the
+//! feed that all tails of its tenant share, as long as it keeps up with that.
 //! A small bounded channel stands between the cursor and the client, so that a
 //! client that does not read makes the cursor wait, and nothing else.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{open_tails::OpenTail, scope::Scope};
+use super::{
+    feed::{Feeds, Follower, Next, PAGE},
+    open_tails::OpenTail,
+    scope::Scope,
+};
 use crate::{
     domain::{
-        delivery::Change,
+        change_page::{ChangePage, Picked},
         error::{Error, OLDEST_RESUME_TOKEN, Reason, Result},
         id::{Position, TenantId, TenantKey},
         tail::{GapCause, Lag, SlowConsumerPolicy, TailBody, TailMessage, TailRequest, TailStart},
@@ -20,19 +28,18 @@ use crate::{
         token::{DatabaseId, read_resume_token, resume_token},
     },
     engine::Clock,
-    store::{JournalBounds, JournalPage, Store},
+    store::{JournalBounds, Store},
 };
 
 /// Messages between the cursor and a client.
 const BUFFER: usize = 4;
-/// Entries read at a time where the filter lets few through.
-const PAGE: usize = 500;
 /// Wait before the journal is read again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// What a tail reads from.
 pub(super) struct Source {
     store: Store,
+    feeds: Feeds,
     clock: Arc<dyn Clock>,
     tenant_key: TenantKey,
     tenant_id: TenantId,
@@ -41,9 +48,16 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(store: &Store, clock: &Arc<dyn Clock>, scope: &Scope, max_lag: i64) -> Self {
+    pub(super) fn new(
+        store: &Store,
+        feeds: &Feeds,
+        clock: &Arc<dyn Clock>,
+        scope: &Scope,
+        max_lag: i64,
+    ) -> Self {
         Self {
             store: store.clone(),
+            feeds: feeds.clone(),
             clock: Arc::clone(clock),
             tenant_key: scope.tenant_key,
             tenant_id: scope.tenant_id.clone(),
@@ -86,12 +100,19 @@ pub(super) async fn start(
     open: OpenTail,
     draining: CancellationToken,
 ) -> Result<mpsc::Receiver<Result<TailMessage>>> {
-    // Registered before reading: what is written from here on is a change.
-    let head = source.store.watch_head(source.tenant_key);
     let bounds = source.store.journal_bounds(source.tenant_key).await?;
     let position = source.first_position(&request.start, &bounds).await?;
     let (messages, receiver) = mpsc::channel(BUFFER);
-    let mut tail = Tail { source, request, messages, head, position, live: false };
+    let mut tail = Tail {
+        source,
+        takes_all: request.filter.is_empty(),
+        silent_until: Instant::now() + request.heartbeat,
+        request,
+        messages,
+        feed: None,
+        position,
+        live: false,
+    };
     tail.opened(&bounds).await;
     tokio::spawn(async move {
         let _open = open;
@@ -110,12 +131,17 @@ pub(super) async fn start(
 struct Tail {
     source: Source,
     request: TailRequest,
+    /// Whether the filter lets everything through.
+    takes_all: bool,
     messages: mpsc::Sender<Result<TailMessage>>,
-    head: watch::Receiver<Position>,
+    /// Where it reads from; the journal where there is none.
+    feed: Option<Follower>,
     /// Everything up to here was read.
     position: Position,
     /// Whether the client was told that it is at the head.
     live: bool,
+    /// When the client has to hear something, if only of progress.
+    silent_until: Instant,
 }
 
 /// The end of a tail: with an error for the client, or because it has gone.
@@ -123,15 +149,10 @@ type End = Option<Error>;
 
 impl Tail {
     async fn run(&mut self) -> std::result::Result<(), End> {
-        let mut batch = Vec::new();
+        let mut batch = Picked::default();
         loop {
-            self.head.mark_unchanged();
-            let page = tokio::select! {
-                page = self.read() => page,
-                () = self.messages.closed() => return Err(None),
-            };
-            let at_head = self.take(page, &mut batch).await?;
-            if !at_head {
+            if !self.step(&mut batch).await? {
+                self.break_silence(&mut batch).await?;
                 continue;
             }
             if !batch.is_empty() && self.live && !self.request.max_batch_delay.is_zero() {
@@ -151,48 +172,69 @@ impl Tail {
         }
     }
 
-    async fn read(&self) -> JournalPage {
+    /// Takes the next page; says whether there is none any more.
+    async fn step(&mut self, batch: &mut Picked) -> std::result::Result<bool, End> {
+        match self.feed.as_ref().map(|feed| feed.next(self.position)) {
+            Some(Next::Page(page, bounds)) => {
+                self.take(&page, &bounds, batch).await?;
+                return Ok(false);
+            }
+            Some(Next::End) => return Ok(true),
+            Some(Next::Behind) => self.feed = None,
+            None => {}
+        }
+        let (page, bounds) = tokio::select! {
+            read = self.read() => read,
+            () = self.messages.closed() => return Err(None),
+        };
+        if page.before().unwrap_or(bounds.floor) > self.position {
+            self.send_changes(batch).await?;
+            self.position = page.before().unwrap_or(bounds.floor);
+            self.gap(GapCause::Retention, 0, None, None).await?;
+        }
+        self.take(&page, &bounds, batch).await?;
+        let at_head = self.position >= bounds.head;
+        let Source { feeds, tenant_key, .. } = &self.source;
+        self.feed = feeds.follow(*tenant_key, self.position, at_head);
+        Ok(at_head)
+    }
+
+    async fn read(&self) -> (Arc<ChangePage>, JournalBounds) {
         loop {
             let Source { store, tenant_key, .. } = &self.source;
             match store.journal_after(*tenant_key, self.position, PAGE).await {
-                Ok(page) => return page,
+                Ok(page) => return (Arc::new(ChangePage::new(page.changes)), page.bounds),
                 // The database is away: the tail waits with everybody else.
-                Err(_) => tokio::time::sleep(AFTER_ERROR).await,
+                Err(_) => sleep(AFTER_ERROR).await,
             }
         }
     }
 
-    /// Takes over a page; says whether it reached the head.
+    /// Takes over what a page has after its position.
     async fn take(
         &mut self,
-        page: JournalPage,
-        batch: &mut Vec<Change>,
-    ) -> std::result::Result<bool, End> {
-        let JournalPage { changes, bounds } = page;
-        let first = changes.first().map_or(bounds.floor, |first| Position(first.position.0 - 1));
-        if first > self.position {
-            self.send_changes(batch).await?;
-            self.position = first;
-            self.gap(GapCause::Retention, 0, None, None).await?;
-        }
-        let end = changes.last().map_or(self.position, |last| last.position);
-        let at_head = changes.len() < PAGE;
-        for change in changes {
-            self.position = change.position;
-            if self.request.filter.takes(&change.record) {
-                batch.push(change);
-                if batch.len() == self.request.max_batch_size {
-                    self.send_changes(batch).await?;
-                }
+        page: &Arc<ChangePage>,
+        bounds: &JournalBounds,
+        batch: &mut Picked,
+    ) -> std::result::Result<(), End> {
+        let mut at = page.up_to(self.position);
+        while let Some(change) = page.changes().get(at) {
+            let room = self.request.max_batch_size - batch.len();
+            let end = if self.takes_all { page.changes().len().min(at + room) } else { at + 1 };
+            if self.takes_all || self.request.filter.takes(&change.record) {
+                batch.push(page, at..end);
+            }
+            at = end;
+            self.position = page.changes()[end - 1].position;
+            if batch.len() == self.request.max_batch_size {
+                self.send_changes(batch).await?;
             }
         }
-        self.position = end;
         if self.live && bounds.head.0 - self.position.0 > self.source.max_lag {
             self.send_changes(batch).await?;
-            self.too_slow(&bounds).await?;
-            return Ok(false);
+            self.too_slow(bounds).await?;
         }
-        Ok(at_head)
+        Ok(())
     }
 
     /// The client is too far behind: what its policy says happens.
@@ -223,20 +265,17 @@ impl Tail {
     }
 
     /// Waits a little for more changes to come into the batch.
-    async fn fill(&mut self, batch: &mut Vec<Change>) -> std::result::Result<(), End> {
-        let full = tokio::time::sleep(self.request.max_batch_delay);
-        tokio::pin!(full);
-        while !batch.is_empty() && batch.len() < self.request.max_batch_size {
-            tokio::select! {
-                () = &mut full => return Ok(()),
-                () = self.messages.closed() => return Err(None),
-                changed = self.head.changed() => if changed.is_err() { return Ok(()) },
-            }
-            self.head.mark_unchanged();
-            let page = self.read().await;
-            if !self.take(page, batch).await? {
-                // There is more already.
-                self.head.mark_changed();
+    async fn fill(&mut self, batch: &mut Picked) -> std::result::Result<(), End> {
+        let full = Instant::now() + self.request.max_batch_delay;
+        while !batch.is_empty() {
+            if self.step(batch).await? {
+                let Some(feed) = &mut self.feed else { return Ok(()) };
+                tokio::select! {
+                    () = sleep_until(full) => return Ok(()),
+                    () = self.messages.closed() => return Err(None),
+                    more = feed.wait(self.position) => if more.is_err() { return Ok(()) },
+                }
+            } else if Instant::now() >= full {
                 return Ok(());
             }
         }
@@ -246,14 +285,26 @@ impl Tail {
     /// Waits for more, and tells the client from time to time how far it is.
     async fn wait(&mut self) -> std::result::Result<(), End> {
         loop {
+            let Some(feed) = &mut self.feed else { return Ok(()) };
             tokio::select! {
-                changed = self.head.changed() => {
+                more = feed.wait(self.position) => {
                     // The writer is gone only when the process ends.
-                    return if changed.is_ok() { Ok(()) } else { Err(Some(Error::draining())) };
+                    return more.map_err(|_| Some(Error::draining()));
                 }
                 () = self.messages.closed() => return Err(None),
-                () = tokio::time::sleep(self.request.heartbeat) => self.progress().await?,
+                () = sleep_until(self.silent_until) => self.progress().await?,
             }
+        }
+    }
+
+    /// Tells the client how far it is where much was read and little let through.
+    async fn break_silence(&mut self, batch: &mut Picked) -> std::result::Result<(), End> {
+        if Instant::now() < self.silent_until {
+            Ok(())
+        } else if batch.is_empty() {
+            self.progress().await
+        } else {
+            self.send_changes(batch).await
         }
     }
 
@@ -266,8 +317,8 @@ impl Tail {
         let server_time = self.source.clock.now();
         self.send(TailBody::Progress { server_time, lag }).await?;
         // A missed wake-up costs no more than a heartbeat.
-        if lag.changes > 0 {
-            self.head.mark_changed();
+        if let (1.., Some(feed)) = (lag.changes, &self.feed) {
+            feed.look();
         }
         Ok(())
     }
@@ -302,14 +353,18 @@ impl Tail {
         self.send(TailBody::Gap { cause, skipped, start_time, end_time }).await
     }
 
-    async fn send_changes(&mut self, batch: &mut Vec<Change>) -> std::result::Result<(), End> {
-        let Some(last) = batch.last().map(|last| last.position) else { return Ok(()) };
-        let mut changes = std::mem::take(batch);
+    async fn send_changes(&mut self, batch: &mut Picked) -> std::result::Result<(), End> {
+        let Some(last) = batch.last() else { return Ok(()) };
+        let mut picked = std::mem::take(batch);
         if self.request.full {
+            let mut changes: Vec<_> = picked.iter().cloned().collect();
             let records = changes.iter_mut().map(|change| &mut change.record);
             self.source.store.add_attempts(records).await.map_err(Some)?;
+            picked = Picked::default();
+            let count = changes.len();
+            picked.push(&Arc::new(ChangePage::new(changes)), 0..count);
         }
-        self.send_at(last, TailBody::Changes(changes)).await
+        self.send_at(last, TailBody::Changes(picked)).await
     }
 
     /// Sends a message that stands after everything that was read so far.
@@ -323,6 +378,8 @@ impl Tail {
         body: TailBody,
     ) -> std::result::Result<(), End> {
         let message = TailMessage { token: self.source.token(position), body };
-        self.messages.send(Ok(message)).await.map_err(|_| None)
+        self.messages.send(Ok(message)).await.map_err(|_| None)?;
+        self.silent_until = Instant::now() + self.request.heartbeat;
+        Ok(())
     }
 }

@@ -51,6 +51,7 @@ mod sender_failures;
 mod sender_guard;
 mod sender_tls;
 mod several_writers;
+mod shared_tails;
 mod signature_secrets;
 mod signatures;
 mod sla;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{event_log::show_record, filter::read_filter, time, value};
 use crate::{
     domain::{
+        change_page::Picked,
         delivery::Change,
         error::{Faults, Reason},
         id::TenantId,
@@ -113,9 +114,7 @@ pub(crate) fn show_tail(
                 oldest_resume_token: oldest_token,
             })
         }
-        TailBody::Changes(changes) => Message::EventLogs(proto::EventLogBatch {
-            changes: changes.iter().map(|change| show_change(change, tenant, full)).collect(),
-        }),
+        TailBody::Changes(picked) => Message::EventLogs(show_changes(&picked, tenant, full)),
         TailBody::Progress { server_time, lag: Lag { changes, time: lag } } => {
             Message::Progress(proto::TailProgress {
                 server_time: Some(time::show_timestamp(server_time)),
@@ -141,6 +140,18 @@ pub(crate) fn show_tail(
         }),
     };
     proto::TailEventLogsResponse { resume_token: token, message: Some(message) }
+}
+
+/// Attempts are read for one tail alone; all else is encoded once for all that share it.
+fn show_changes(picked: &Picked, tenant: &TenantId, full: bool) -> proto::EventLogBatch {
+    let show = |change: &Change| show_change(change, tenant, full);
+    if full {
+        return picked.iter().map(show).collect::<Vec<_>>().into();
+    }
+    let encode = |change: &Change, bytes: &mut Vec<u8>| {
+        proto::EventLogBatch::encode_change(&show(change), bytes);
+    };
+    proto::EventLogBatch::encoded(picked.runs().iter().map(|run| run.shown(encode)).collect())
 }
 
 fn show_change(change: &Change, tenant: &TenantId, full: bool) -> proto::EventLogChange {

@@ -101,9 +101,9 @@ fn tell(message: Result<TailMessage>, zone: &TimeZone) -> Vec<Event> {
     match body {
         TailBody::Opened { .. } => vec![Event::default().retry(RETRY).id(token)],
         TailBody::Progress { .. } => vec![Event::default().comment("keep-alive").id(token)],
-        TailBody::Changes(changes) => {
+        TailBody::Changes(picked) => {
             let tell = |change| data(&ShownChange::of(change, zone)).id(&token);
-            changes.iter().map(tell).collect()
+            picked.iter().map(tell).collect()
         }
         TailBody::CaughtUp { server_time } => {
             said("caughtUp", Said { timestamp: Some(show(server_time)), ..Said::default() })
