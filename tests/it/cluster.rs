@@ -81,10 +81,13 @@ async fn nodes_share_the_lanes_and_deliver_what_any_of_them_accepts() {
 }
 
 /// Whether the server says so, or the connection ended: tonic calls a request cancelled that
-/// it had not sent by then, which other clients send again by themselves.
+/// it had not sent by then, and an internal error what the server left aside that was going
+/// away in good order. Other clients send both again by themselves.
 fn is_unavailable(status: &Status) -> bool {
     let not_sent = status.code() == Code::Cancelled && status.source().is_some();
-    status.code() == Code::Unavailable || not_sent
+    let left_aside =
+        status.code() == Code::Internal && format!("{status:?}").contains("NO_ERROR, Remote");
+    status.code() == Code::Unavailable || not_sent || left_aside
 }
 
 /// Publishes one event after the other until it is stopped. What fails is tried once more, on
