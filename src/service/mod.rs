@@ -14,6 +14,7 @@ pub mod event_types;
 pub mod events;
 pub mod explanations;
 mod idempotency;
+pub mod matcher;
 mod open_tails;
 mod paging;
 pub mod quotas;
