@@ -5,16 +5,19 @@
 
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
+#[path = "support/dead.rs"]
+mod dead;
 mod support;
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use prost_types::FieldMask;
 use tidings::{
-    cli::bench::{Arrivals, Publishers, Receiver, Sample, Usage, payload},
+    cli::bench::{Arrivals, Publishers, Receiver, Sample, Usage, payload, webhook},
     grpc::proto::{
         BatchPublishEventsRequest, DivertedEventJob, DivertedEventSelector, Event,
         GetDivertedEventJobRequest, ReplayDivertedEventsRequest, UpdateWebhookRequest, Webhook,
@@ -24,10 +27,9 @@ use tidings::{
     },
 };
 
-use self::support::{
-    Server,
+use self::{
     dead::{Behaviour, Dead},
-    directory, is_asked_to_measure, machine, mebibytes, millis, within,
+    support::{Server, directory, is_asked_to_measure, machine, mebibytes, millis, within},
 };
 
 const HEALTHY: &str = "soak.healthy";
@@ -88,8 +90,8 @@ async fn soak(dead: &[String], backlog: usize) {
     let directory = directory();
     let arrivals = Arc::new(Arrivals::new(1));
     let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
-    let server = Server::start(directory.path()).await;
-    let healthy = server.create_webhook("healthy", receiver.url(0), HEALTHY, CONCURRENCY).await;
+    let server = start(directory.path()).await;
+    let healthy = create(&server, "healthy", receiver.url(0), HEALTHY).await;
     let publishers = Publishers::new(&server.access, HEALTHY, Arc::clone(&arrivals));
     let warm = publishers.unary(CONCURRENCY as usize, Instant::now() + WARM_UP);
     within(PHASE, "warming up", warm).await.expect("published");
@@ -99,7 +101,7 @@ async fn soak(dead: &[String], backlog: usize) {
 
     let before = usage(&server);
     for (i, url) in dead.iter().enumerate() {
-        server.create_webhook(&format!("dead {i}"), url.clone(), DEAD, CONCURRENCY).await;
+        create(&server, &format!("dead {i}"), url.clone(), DEAD).await;
     }
     let began = Instant::now();
     publish_backlog(&server, DEAD, backlog).await;
@@ -111,7 +113,7 @@ async fn soak(dead: &[String], backlog: usize) {
     rest("CPU at rest", &server).await;
 
     server.process.kill().await.expect("killed");
-    let server = Server::start(directory.path()).await;
+    let server = start(directory.path()).await;
     server.get_webhook(&healthy.webhook_id).await;
     let answered = server.process.age();
     let listening = millis(server.process.time_to_listen);
@@ -126,6 +128,17 @@ async fn soak(dead: &[String], backlog: usize) {
         line("delivered twice", &arrivals.repeated().to_string());
     }
     assert!(answered < RESTART, "the first answer came {answered:?} after the restart");
+}
+
+/// Starts a server on the database in a directory, a new one where there is none.
+async fn start(directory: &Path) -> Server {
+    let database = format!("sqlite:{}", directory.join("tidings.db").display());
+    Server::start(&database, directory).await
+}
+
+/// Makes a webhook for the events of one name.
+async fn create(server: &Server, name: &str, url: String, event_name: &str) -> Webhook {
+    server.create_webhook(webhook(name, url, event_name, CONCURRENCY)).await
 }
 
 fn line(what: &str, figures: &str) {
@@ -181,8 +194,8 @@ async fn replay(silent: &str) {
     let directory = directory();
     let arrivals = Arc::new(Arrivals::new(1));
     let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
-    let server = Server::start(directory.path()).await;
-    let hook = server.create_webhook("replayed", silent.to_owned(), DIVERTED, CONCURRENCY).await;
+    let server = start(directory.path()).await;
+    let hook = create(&server, "replayed", silent.to_owned(), DIVERTED).await;
     publish_backlog(&server, DIVERTED, REPLAY).await;
 
     let began = Instant::now();
@@ -230,7 +243,7 @@ async fn replay(silent: &str) {
     server.process.kill().await.expect("killed");
     let arrived = arrivals.count();
     line("killed", &format!("at {done} of {REPLAY}, {arrived} delivered"));
-    let server = Server::start(directory.path()).await;
+    let server = start(directory.path()).await;
     let arrived = within(PHASE, "delivering", arrivals.wait_for(REPLAY)).await;
     arrived.expect("all arrive");
     let ended = async {

@@ -1,7 +1,5 @@
-//! What the soak needs beside the parts of `tidings bench`: the server as it calls it,
-//! destinations that misbehave, and how figures are shown.
-
-pub(crate) mod dead;
+//! What measurements need beside the parts of `tidings bench`: the server as they call it,
+//! and how figures are shown.
 
 use std::{
     fs::File,
@@ -12,7 +10,7 @@ use std::{
 };
 
 use tidings::{
-    cli::bench::{Access, Sample, ServerProcess, webhook},
+    cli::bench::{Access, Sample, ServerProcess},
     grpc::proto::{
         CreateWebhookRequest, GetWebhookRequest, Webhook,
         webhook_service_client::WebhookServiceClient,
@@ -20,6 +18,8 @@ use tidings::{
 };
 use tonic::transport::Channel;
 
+/// The program that is measured.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tidings");
 const CALL: Duration = Duration::from_secs(10);
 
 /// Whether `cargo bench` runs this; `cargo test --all-targets` only wants to see it built.
@@ -50,11 +50,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on the database in a directory, a new one where there is none.
-    pub(crate) async fn start(directory: &Path) -> Self {
-        let database = format!("sqlite:{}", directory.join("tidings.db").display());
-        let program = Path::new(env!("CARGO_BIN_EXE_tidings"));
-        let process = ServerProcess::start(program, &database, directory).await;
+    /// Starts a server on a database, a new one where there is none, in a directory.
+    pub(crate) async fn start(database: &str, directory: &Path) -> Self {
+        let process = ServerProcess::start(Path::new(PROGRAM), database, directory).await;
         let process = process.expect("the server starts");
         let access = Access::new(&process.url(), None).expect("a URL");
         Self { process, access }
@@ -65,16 +63,11 @@ impl Server {
         self.access.channel()
     }
 
-    /// Makes a webhook for the events of one name.
-    pub(crate) async fn create_webhook(
-        &self,
-        name: &str,
-        url: String,
-        event_name: &str,
-        connections: i32,
-    ) -> Webhook {
-        let webhook = Some(webhook(name, url, event_name, connections));
-        let request = CreateWebhookRequest { webhook, ..Default::default() };
+    /// Makes a webhook.
+    pub(crate) async fn create_webhook(&self, webhook: Webhook) -> Webhook {
+        let tenant_id = webhook.tenant_id.clone();
+        let webhook = Some(webhook);
+        let request = CreateWebhookRequest { tenant_id, webhook, ..Default::default() };
         let mut webhooks = WebhookServiceClient::new(self.channel());
         let made = within(CALL, "CreateWebhook", webhooks.create_webhook(request)).await;
         made.expect("a webhook").into_inner().webhook.expect("the webhook")

@@ -15,6 +15,7 @@ pub mod events;
 pub mod explanations;
 mod feed;
 mod idempotency;
+pub mod matcher;
 mod open_tails;
 mod paging;
 pub mod quotas;

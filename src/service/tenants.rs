@@ -5,15 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
 
-use super::{event_type::EventType, quotas::Taken};
+use super::{event_type::EventType, matcher::Matcher, quotas::Taken};
 use crate::{
     domain::{
         catalogue,
         error::{Error, Reason, Result},
         event::Event,
-        event_filter::{self, EventFilter},
         id::{TenantId, TenantKey, WebhookId, WebhookKey},
-        subscription::SubscriptionIndex,
         tenant::TenantSettings,
         webhook::Webhook,
     },
@@ -83,9 +81,8 @@ pub(super) struct TenantConfig {
 struct State {
     version: i64,
     settings: TenantSettings,
-    webhooks: HashMap<WebhookKey, Arc<Webhook>>,
+    matcher: Matcher,
     by_id: HashMap<WebhookId, WebhookKey>,
-    subscriptions: SubscriptionIndex,
     /// The tenant's own event types, and the standard ones that it has changed.
     event_types: HashMap<String, Arc<EventType>>,
 }
@@ -118,65 +115,37 @@ impl TenantConfig {
     }
 
     pub(super) fn webhook_count(&self) -> usize {
-        self.state.read().webhooks.len()
+        self.state.read().matcher.webhooks().len()
     }
 
     pub(super) fn version(&self) -> i64 {
         self.state.read().version
     }
 
-    /// The webhooks that want an event. The payload is read only where a webhook that wants the name has filters: once, and not under the
-    /// lock.
+    /// The webhooks that want an event. Its payload is not read under the lock.
     pub(super) fn matching(&self, event: &Event) -> Vec<Target> {
-        let (mut targets, filtered) = self.candidates(event);
-        if !filtered.is_empty() {
-            let payload = event_filter::read_payload(&event.payload);
-            let holds = |filters: &[EventFilter]| {
-                event_filter::first_unfulfilled(filters, payload.as_ref()).is_none()
-            };
-            let mut filtered = filtered.iter().peekable();
-            // Both are in key order.
-            targets.retain(|to| match filtered.next_if(|webhook| webhook.key == to.webhook_key) {
-                Some(webhook) => holds(&webhook.spec.event_filters),
-                None => true,
-            });
-        }
-        targets
-    }
-
-    /// The webhooks that want events of that name, in key order, and those of them
-    /// that have filters.
-    fn candidates(&self, event: &Event) -> (Vec<Target>, Vec<Arc<Webhook>>) {
-        let state = self.state.read();
-        let mut filtered = Vec::new();
-        let names = state.subscriptions.matching(&event.event_name);
-        let webhooks = names.into_iter().filter_map(|key| state.webhooks.get(&key));
-        let matching = webhooks.map(|webhook| {
-            let spec = &webhook.spec;
-            if !spec.event_filters.is_empty() {
-                filtered.push(Arc::clone(webhook));
-            }
-            Target {
-                webhook_key: webhook.key,
-                sla_due_time: (!spec.sla.is_zero()).then(|| event.ingest_time.plus(spec.sla)),
-                order: spec.delivery_order.key(&event.ordering_key),
-            }
-        });
-        (matching.collect(), filtered)
+        let candidates = self.state.read().matcher.candidates(event);
+        candidates.that_want(&event.payload)
     }
 
     pub(super) fn webhook(&self, id: WebhookId) -> Option<Arc<Webhook>> {
         let state = self.state.read();
-        state.by_id.get(&id).and_then(|key| state.webhooks.get(key)).cloned()
+        state.by_id.get(&id).and_then(|key| state.matcher.webhooks().get(key)).cloned()
     }
 
     pub(super) fn numbered_webhook(&self, number: i32) -> Option<Arc<Webhook>> {
-        self.state.read().webhooks.values().find(|webhook| webhook.number == number).cloned()
+        self.state
+            .read()
+            .matcher
+            .webhooks()
+            .values()
+            .find(|webhook| webhook.number == number)
+            .cloned()
     }
 
     /// All webhooks, in the order of their making.
     pub(super) fn webhooks(&self) -> Vec<Arc<Webhook>> {
-        let mut webhooks: Vec<_> = self.state.read().webhooks.values().cloned().collect();
+        let mut webhooks: Vec<_> = self.state.read().matcher.webhooks().values().cloned().collect();
         webhooks.sort_unstable_by_key(|webhook| webhook.key);
         webhooks
     }
@@ -184,7 +153,8 @@ impl TenantConfig {
     /// Whether any webhook names exactly this event type, be it stopped.
     pub(super) fn is_named(&self, event_name: &str) -> bool {
         let state = self.state.read();
-        state.webhooks.values().any(|w| w.spec.event_names.iter().any(|name| name == event_name))
+        let mut webhooks = state.matcher.webhooks().values();
+        webhooks.any(|w| w.spec.event_names.iter().any(|name| name == event_name))
     }
 
     /// An event type of the tenant, standard ones included.
@@ -209,22 +179,17 @@ impl TenantConfig {
 impl State {
     fn apply(&mut self, changes: ConfigChanges, types: Vec<(String, Option<Arc<EventType>>)>) {
         for webhook in changes.webhooks {
-            if let Some(known) = self.webhooks.get(&webhook.key) {
-                if known.version > webhook.version {
-                    continue;
-                }
-                self.subscriptions.remove(known.key, &known.spec.event_names);
+            let known = self.matcher.webhooks().get(&webhook.key);
+            if known.is_some_and(|known| known.version > webhook.version) {
+                continue;
             }
             if webhook.delete_time.is_some() {
-                self.webhooks.remove(&webhook.key);
+                self.matcher.remove(webhook.key);
                 self.by_id.remove(&webhook.webhook_id);
                 continue;
             }
-            if webhook.takes_events() {
-                self.subscriptions.insert(webhook.key, &webhook.spec.event_names);
-            }
             self.by_id.insert(webhook.webhook_id, webhook.key);
-            self.webhooks.insert(webhook.key, Arc::new(webhook));
+            self.matcher.insert(Arc::new(webhook));
         }
         for (name, event_type) in types {
             match event_type {

@@ -15,6 +15,8 @@ pub struct Arrivals {
     /// Times are counted from here.
     began: Instant,
     webhooks: usize,
+    /// Whether each event arrives at one webhook, and not at all of them.
+    in_turns: bool,
     noted: Mutex<Noted>,
     changed: Notify,
 }
@@ -34,6 +36,15 @@ struct Noted {
 impl Arrivals {
     /// None yet, of any events at webhooks `0..webhooks`.
     pub fn new(webhooks: usize) -> Self {
+        Self::with(webhooks, false)
+    }
+
+    /// None yet, of events that take turns: event `n` arrives at webhook `n % webhooks` only.
+    pub fn in_turns(webhooks: usize) -> Self {
+        Self::with(webhooks, true)
+    }
+
+    fn with(webhooks: usize, in_turns: bool) -> Self {
         let began = Instant::now();
         let noted = Noted {
             seen: Vec::new(),
@@ -43,7 +54,7 @@ impl Arrivals {
             took: Vec::new(),
             wanted: usize::MAX,
         };
-        Self { began, webhooks, noted: Mutex::new(noted), changed: Notify::new() }
+        Self { began, webhooks, in_turns, noted: Mutex::new(noted), changed: Notify::new() }
     }
 
     /// A time as payloads carry it: nanoseconds since these arrivals began.
@@ -58,8 +69,11 @@ impl Arrivals {
         if webhook >= self.webhooks || event >= MOST_EVENTS {
             return false;
         }
+        if self.in_turns && webhook != event % self.webhooks {
+            return false;
+        }
         let now = Instant::now();
-        let place = event * self.webhooks + webhook;
+        let place = if self.in_turns { event } else { event * self.webhooks + webhook };
         let (word, bit) = (place / 64, 1 << (place % 64));
         let mut noted = self.noted.lock();
         if word >= noted.seen.len() {
@@ -84,9 +98,14 @@ impl Arrivals {
         self.noted.lock().arrived
     }
 
+    /// How many deliveries so many events have.
+    pub fn of_events(&self, events: usize) -> usize {
+        if self.in_turns { events } else { events * self.webhooks }
+    }
+
     /// How many deliveries of so many events have not arrived.
     pub(super) fn waiting(&self, events: usize) -> usize {
-        (events * self.webhooks).saturating_sub(self.count())
+        self.of_events(events).saturating_sub(self.count())
     }
 
     /// How many arrived more than once.
@@ -95,7 +114,7 @@ impl Arrivals {
     }
 
     /// When the last one arrived.
-    pub(super) fn last(&self) -> Instant {
+    pub fn last(&self) -> Instant {
         self.noted.lock().last
     }
 
@@ -146,6 +165,14 @@ mod tests {
         assert_eq!(arrivals.take_sample().count(), 3);
         assert_eq!(arrivals.take_sample().count(), 0);
         arrivals.wait_for(3).await.expect("nothing is missing");
+    }
+
+    #[test]
+    fn events_in_turns_arrive_at_their_webhook_only() {
+        let arrivals = Arrivals::in_turns(3);
+        assert!(arrivals.note(1, 4, 0) && arrivals.note(0, 3, 0));
+        assert!(!arrivals.note(0, 4, 0) && !arrivals.note(2, 3, 0));
+        assert_eq!((arrivals.count(), arrivals.repeated(), arrivals.waiting(5)), (2, 0, 3));
     }
 
     #[tokio::test]

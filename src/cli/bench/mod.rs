@@ -30,8 +30,15 @@ use std::{
 };
 
 pub use self::{
-    access::Access, arrivals::Arrivals, figures::Sample, options::BenchOptions,
-    process::ServerProcess, publishers::Publishers, receiver::Receiver, served::webhook,
+    access::Access,
+    arrivals::Arrivals,
+    figures::Sample,
+    options::BenchOptions,
+    process::ServerProcess,
+    publishers::{Publishers, Topic, Until, ref_id, request_id},
+    receiver::Receiver,
+    served::webhook,
+    site::{Database, Site},
     usage::Usage,
 };
 use self::{
@@ -39,7 +46,6 @@ use self::{
     limits::Limits,
     phase::PHASES,
     report::{Figures, Report, Run, StartFigures},
-    site::Site,
 };
 use super::stop::stop_signal;
 

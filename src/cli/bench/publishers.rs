@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     future::Future,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -36,13 +37,43 @@ const HOLD: Duration = Duration::from_millis(1);
 /// HTTP/2 connections that the publishers share.
 const CONNECTIONS: usize = 4;
 
-/// Events of one name, numbered as they are asked for.
+/// What events are published as.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Of the caller's own tenant where it is empty.
+    pub tenant_id: String,
+    /// The event type.
+    pub event_name: String,
+}
+
+/// When publishers end.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// At that time.
+    Time(Instant),
+    /// When so many events were published, those of earlier runs among them.
+    Events(usize),
+}
+
+impl From<Instant> for Until {
+    fn from(time: Instant) -> Self {
+        Self::Time(time)
+    }
+}
+
+/// Events, numbered as they are asked for, whose topics take turns.
 #[derive(Clone)]
 struct Source {
-    name: Arc<str>,
+    topics: Arc<[Topic]>,
     next: Arc<AtomicUsize>,
     arrivals: Arc<Arrivals>,
+    most_waiting: usize,
+    /// Whether each event has a request id and a ref id of its own.
+    with_ids: bool,
 }
+
+/// The numbers of some events, and when they may be published.
+type Turn = (Instant, Range<usize>);
 
 impl Source {
     fn published(&self) -> usize {
@@ -50,31 +81,59 @@ impl Source {
     }
 
     fn is_held_back(&self) -> bool {
-        self.arrivals.waiting(self.published()) >= MOST_WAITING
+        self.arrivals.waiting(self.published()) >= self.most_waiting
     }
 
-    /// The moment when an event may be published; none once that time is over.
-    async fn turn(&self, until: Instant) -> Option<Instant> {
+    /// Up to `size` events that may be published now; none once it is over.
+    async fn turn(&self, size: usize, until: Until) -> Option<Turn> {
         loop {
             let now = Instant::now();
-            if now >= until || !self.is_held_back() {
-                return (now < until).then_some(now);
+            if matches!(until, Until::Time(time) if now >= time) {
+                return None;
+            }
+            if !self.is_held_back() {
+                return self.take(size, until).map(|numbers| (now, numbers));
             }
             tokio::time::sleep(HOLD).await;
         }
     }
 
-    fn next(&self, due: Instant) -> Event {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
+    fn take(&self, size: usize, until: Until) -> Option<Range<usize>> {
+        let end = |first: usize| match until {
+            Until::Time(_) => first + size,
+            Until::Events(count) => (first + size).min(count),
+        };
+        let taken = self.next.try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
+            (end(first) > first).then(|| end(first))
+        });
+        taken.ok().map(|first| first..end(first))
+    }
+
+    fn event(&self, n: usize, due: Instant) -> Event {
+        let topic = &self.topics[n % self.topics.len()];
+        let id = |of: fn(usize) -> String| if self.with_ids { of(n) } else { String::new() };
         Event {
-            event_name: self.name.as_ref().to_owned(),
+            tenant_id: topic.tenant_id.clone(),
+            event_name: topic.event_name.clone(),
+            request_id: id(request_id),
+            ref_id: id(ref_id),
             payload: Some(Payload::Json(payload(n, self.arrivals.stamp(due)))),
             ..Default::default()
         }
     }
 }
 
-/// Clients that publish events of one name.
+/// The request id of event `n`, where events have one.
+pub fn request_id(n: usize) -> String {
+    format!("request-{n}")
+}
+
+/// The ref id of event `n`, where events have one.
+pub fn ref_id(n: usize) -> String {
+    format!("ref-{n}")
+}
+
+/// Clients that publish events.
 pub struct Publishers {
     clients: Vec<EventServiceClient<Wire>>,
     source: Source,
@@ -83,8 +142,31 @@ pub struct Publishers {
 impl Publishers {
     /// Publishers of events of that name, which arrive there.
     pub fn new(access: &Access, event_name: &str, arrivals: Arc<Arrivals>) -> Self {
-        let source = Source { name: event_name.into(), next: Arc::default(), arrivals };
+        let topic = Topic { tenant_id: String::new(), event_name: event_name.to_owned() };
+        Self::in_turns(access, vec![topic], arrivals)
+    }
+
+    /// Publishers of events that take turns: event `n` is of topic `n % topics.len()`. All of
+    /// one tenant, where they are published in batches or streams.
+    pub fn in_turns(access: &Access, topics: Vec<Topic>, arrivals: Arc<Arrivals>) -> Self {
+        let (topics, next) = (topics.into(), Arc::default());
+        let most_waiting = MOST_WAITING;
+        let source = Source { topics, next, arrivals, most_waiting, with_ids: false };
         Self { clients: connect(access), source }
+    }
+
+    /// Their events have a [`request_id`] and a [`ref_id`].
+    #[must_use]
+    pub fn with_ids(mut self) -> Self {
+        self.source.with_ids = true;
+        self
+    }
+
+    /// They wait where so many deliveries are on their way, and not only at 50,000.
+    #[must_use]
+    pub fn holding_back_at(mut self, deliveries: usize) -> Self {
+        self.source.most_waiting = deliveries;
+        self
     }
 
     /// Goes on at another server, or the same one after a restart.
@@ -98,23 +180,33 @@ impl Publishers {
         self.source.published()
     }
 
-    /// Publishes events one by one until that time, `publishers` at a time, each as soon as
+    /// Publishes events one by one until it is over, `publishers` at a time, each as soon as
     /// the one before is answered. Returns how long each answer took.
     ///
     /// # Errors
     ///
     /// Where an event is refused.
-    pub async fn unary(&self, publishers: usize, until: Instant) -> Result<Vec<Duration>, String> {
+    pub async fn unary(
+        &self,
+        publishers: usize,
+        until: impl Into<Until>,
+    ) -> Result<Vec<Duration>, String> {
+        let until = until.into();
         self.each(publishers, "PublishEvent", |client, source| unary(client, source, until)).await
     }
 
-    /// As [`Self::unary`], in batches of `size`.
-    pub(super) async fn batches(
+    /// As [`Self::unary`], in batches of up to `size`.
+    ///
+    /// # Errors
+    ///
+    /// Where an event is refused.
+    pub async fn batches(
         &self,
         publishers: usize,
         size: usize,
-        until: Instant,
+        until: impl Into<Until>,
     ) -> Result<Vec<Duration>, String> {
+        let until = until.into();
         let publish = |client, source| batches(client, source, size, until);
         self.each(publishers, "BatchPublishEvents", publish).await
     }
@@ -126,6 +218,7 @@ impl Publishers {
         window: usize,
         until: Instant,
     ) -> Result<Vec<Duration>, String> {
+        let until = until.into();
         let publish = |client, source| stream(client, source, window, until);
         self.each(publishers, "StreamPublishEvents", publish).await
     }
@@ -160,7 +253,8 @@ impl Publishers {
         let mut dues = ticks(per_second, during)?;
         let mut tasks = JoinSet::new();
         while let Some(due) = dues.recv().await {
-            let event = self.source.next(due);
+            let n = self.source.next.fetch_add(1, Ordering::Relaxed);
+            let event = self.source.event(n, due);
             let mut client = self.clients[tasks.len() % CONNECTIONS].clone();
             tasks.spawn(async move {
                 let asked = Instant::now();
@@ -211,18 +305,22 @@ async fn finish(
 }
 
 async fn publish(client: &mut EventServiceClient<Wire>, event: Event) -> Result<(), Status> {
-    let request = PublishEventRequest { event: Some(event), ..Default::default() };
+    let request = PublishEventRequest {
+        tenant_id: event.tenant_id.clone(),
+        event: Some(event),
+        ..Default::default()
+    };
     client.publish_event(request).await.map(drop)
 }
 
 async fn unary(
     mut client: EventServiceClient<Wire>,
     source: Source,
-    until: Instant,
+    until: Until,
 ) -> Result<Vec<Duration>, Status> {
     let mut took = Vec::new();
-    while let Some(asked) = source.turn(until).await {
-        publish(&mut client, source.next(asked)).await?;
+    while let Some((asked, numbers)) = source.turn(1, until).await {
+        publish(&mut client, source.event(numbers.start, asked)).await?;
         took.push(asked.elapsed());
     }
     Ok(took)
@@ -232,11 +330,11 @@ async fn batches(
     mut client: EventServiceClient<Wire>,
     source: Source,
     size: usize,
-    until: Instant,
+    until: Until,
 ) -> Result<Vec<Duration>, Status> {
     let mut took = Vec::new();
-    while let Some(asked) = source.turn(until).await {
-        let events = std::iter::repeat_with(|| source.next(asked)).take(size).collect();
+    while let Some((asked, numbers)) = source.turn(size, until).await {
+        let events = numbers.map(|n| source.event(n, asked)).collect();
         let request = BatchPublishEventsRequest { events, ..Default::default() };
         for outcome in client.batch_publish_events(request).await?.into_inner().outcomes {
             accepted(Some(outcome))?;
@@ -250,7 +348,7 @@ async fn stream(
     mut client: EventServiceClient<Wire>,
     source: Source,
     window: usize,
-    until: Instant,
+    until: Until,
 ) -> Result<Vec<Duration>, Status> {
     let (requests, outgoing) = mpsc::channel(window);
     let mut requests = Some(requests);
@@ -265,11 +363,11 @@ async fn stream(
             if !waiting.is_empty() && source.is_held_back() {
                 break;
             }
-            let Some(asked) = source.turn(until).await else {
+            let Some((asked, numbers)) = source.turn(1, until).await else {
                 requests = None;
                 break;
             };
-            let event = Some(source.next(asked));
+            let event = Some(source.event(numbers.start, asked));
             let sequence = (took.len() + waiting.len()) as u64;
             let request = StreamPublishEventsRequest { sequence, event, ..Default::default() };
             // Where it has ended, the answers say why.

@@ -21,7 +21,7 @@ use crate::{cli::directory::ThrowAway, store::DatabaseUrl};
 const PREFIX: &str = "tidings_bench";
 
 /// Where it is measured.
-pub(super) struct Site {
+pub struct Site {
     program: PathBuf,
     directory: ThrowAway,
     place: Place,
@@ -45,41 +45,53 @@ enum Made {
 }
 
 /// An empty database of the benchmark's own, and a directory that goes with it.
-pub(super) struct Database {
-    pub(super) url: String,
-    pub(super) directory: PathBuf,
+pub struct Database {
+    /// With its password, if it has one.
+    pub url: String,
+    /// Where its server is started.
+    pub directory: PathBuf,
 }
 
 impl Site {
     /// The site that the options name.
     pub(super) fn open(options: &BenchOptions) -> Result<Self, String> {
         let program = env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
-        let mut parent = env::temp_dir();
-        let place = match (&options.target, &options.database) {
-            (Some(url), _) => {
-                let token = env::var("TIDINGS_TOKEN").ok().filter(|token| !token.is_empty());
-                Place::Target { url: url.clone(), access: Access::new(url, token.as_deref())? }
-            }
-            (None, None) => Place::Files,
-            (None, Some(text)) => {
-                let url: DatabaseUrl = text.parse().map_err(|e| format!("--database {e}"))?;
-                match url.directory() {
-                    Some(directory) => {
-                        let directory = Path::new(".").join(directory);
-                        parent =
-                            path::absolute(directory).map_err(|e| format!("--database: {e}"))?;
-                        Place::Files
-                    }
-                    None => Place::Postgres { text: text.clone(), url: Box::new(url) },
-                }
-            }
+        if let Some(url) = &options.target {
+            let token = env::var("TIDINGS_TOKEN").ok().filter(|token| !token.is_empty());
+            let access = Access::new(url, token.as_deref())?;
+            let place = Place::Target { url: url.clone(), access };
+            return Self::at(place, program, &env::temp_dir());
+        }
+        Self::of_databases(options.database.as_deref(), program, &env::temp_dir())
+    }
+
+    /// Databases beside that one, else files in `folder`, with servers of `program`.
+    ///
+    /// # Errors
+    ///
+    /// Where that is no database, or where there can be no directory.
+    pub fn of_databases(
+        database: Option<&str>,
+        program: PathBuf,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let Some(text) = database else { return Self::at(Place::Files, program, folder) };
+        let url: DatabaseUrl = text.parse().map_err(|e| format!("--database {e}"))?;
+        let Some(directory) = url.directory() else {
+            let place = Place::Postgres { text: text.to_owned(), url: Box::new(url) };
+            return Self::at(place, program, folder);
         };
-        let directory = ThrowAway::create(&parent, PREFIX)?;
+        let folder = path::absolute(Path::new(".").join(directory));
+        Self::at(Place::Files, program, &folder.map_err(|e| format!("--database: {e}"))?)
+    }
+
+    fn at(place: Place, program: PathBuf, folder: &Path) -> Result<Self, String> {
+        let directory = ThrowAway::create(folder, PREFIX)?;
         Ok(Self { program, directory, place, made: Mutex::default() })
     }
 
     /// In words, without a password.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match &self.place {
             Place::Files => {
                 let parent = self.directory.path().parent().unwrap_or(Path::new("/"));
@@ -91,7 +103,11 @@ impl Site {
     }
 
     /// An empty database; none where the server has its own.
-    pub(super) async fn database(&self) -> Result<Option<Database>, String> {
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be made.
+    pub async fn database(&self) -> Result<Option<Database>, String> {
         let name = format!("{PREFIX}_{}", Uuid::new_v4().simple());
         let directory = self.directory.path().join(&name);
         let url = match &self.place {
@@ -125,7 +141,11 @@ impl Site {
     }
 
     /// Removes what was made there, of which nothing may be in use any more.
-    pub(super) async fn clear(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    ///
+    /// Says the first thing that cannot be removed.
+    pub async fn clear(&self) -> Result<(), String> {
         let mut result = Ok(());
         loop {
             let Some(made) = self.made.lock().pop() else { return result };
@@ -140,7 +160,11 @@ impl Site {
     }
 
     /// Removes everything.
-    pub(super) async fn close(self) -> Result<(), String> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::clear`].
+    pub async fn close(self) -> Result<(), String> {
         let cleared = self.clear().await;
         cleared.and(self.directory.remove().await)
     }
