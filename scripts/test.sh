@@ -155,7 +155,7 @@ step 1800 "documentation" env RUSTDOCFLAGS="-D warnings" \
 # Makes the binary that the steps after it run, too.
 step 1800 "building tests" cargo test --no-run "${features[@]}"
 step 900 "tests" cargo test "${features[@]}"
-step 900 "tests on PostgreSQL" scripts/postgres.sh cargo test "${features[@]}" --test it
+step 1500 "tests on PostgreSQL" scripts/postgres.sh cargo test "${features[@]}" --test it
 step 120 "demo" "$binary" demo --exit
 step 300 "a client in Python" "$python" tests/python/round.py "$binary"
 step 300 "answers as OpenAPI documents them" "$python" tests/python/openapi.py "$binary"
