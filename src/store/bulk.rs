@@ -39,8 +39,6 @@ pub(super) struct Bulk {
     columns: &'static [Column],
     /// The statement for each size of SQLite's, then that for PostgreSQL.
     texts: [OnceLock<String>; SIZES.len() + 1],
-    /// The statement for one row, where each runs right away.
-    of_one: OnceLock<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +66,7 @@ impl Bulk {
 
     const fn new(action: Action, columns: &'static [Column]) -> Self {
         let texts = [const { OnceLock::new() }; SIZES.len() + 1];
-        Self { action, columns, texts, of_one: OnceLock::new() }
+        Self { action, columns, texts }
     }
 
     /// Inserts these columns with the same values in all rows, too.
@@ -96,7 +94,7 @@ impl Bulk {
         }
         match tx {
             Sql::Direct(tx) => {
-                let text = self.of_one.get_or_init(|| self.over_one());
+                let text = self.text(0);
                 Ok(tx.run_each(text, &values, self.columns.len())?)
             }
             Sql::Driver(on) if on.get_database_backend() == DbBackend::Postgres => {
@@ -116,11 +114,20 @@ impl Bulk {
         while values.len() > 0 {
             let rows = values.len() / self.columns.len();
             let size = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
-            let text = self.texts[size].get_or_init(|| self.over_rows(SIZES[size]));
+            let text = self.text(size);
             let chunk = values.by_ref().take(SIZES[size] * self.columns.len()).collect();
             changed += execute(tx, text, chunk).await?;
         }
         Ok(changed)
+    }
+
+    /// The statement of a size of SQLite's: the first is for one row, which needs no table to
+    /// read from.
+    fn text(&self, size: usize) -> &str {
+        self.texts[size].get_or_init(|| match SIZES[size] {
+            1 => self.over_one(),
+            rows => self.over_rows(rows),
+        })
     }
 
     async fn run_arrays(
