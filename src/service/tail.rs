@@ -111,6 +111,7 @@ pub(super) async fn start(
         messages,
         feed: None,
         position,
+        head: bounds.head,
         live: false,
     };
     tail.opened(&bounds).await;
@@ -120,6 +121,8 @@ pub(super) async fn start(
             end = tail.run() => end,
             () = draining.cancelled() => Err(Some(Error::draining())),
         };
+        // Nobody reads for it any more.
+        tail.feed = None;
         if let Err(Some(error)) = end {
             // Waits until the client reads on, or has gone.
             let _ = tail.messages.send(Err(error)).await;
@@ -138,6 +141,8 @@ struct Tail {
     feed: Option<Follower>,
     /// Everything up to here was read.
     position: Position,
+    /// The journal's head, as far as it is known.
+    head: Position,
     /// Whether the client was told that it is at the head.
     live: bool,
     /// When the client has to hear something, if only of progress.
@@ -160,7 +165,7 @@ impl Tail {
                 self.fill(&mut batch).await?;
             }
             self.send_changes(&mut batch).await?;
-            if !self.live {
+            if !self.live && self.position >= self.head {
                 self.live = true;
                 let server_time = self.source.clock.now();
                 self.send(TailBody::CaughtUp { server_time }).await?;
@@ -172,14 +177,17 @@ impl Tail {
         }
     }
 
-    /// Takes the next page; says whether there is none any more.
+    /// Takes the next page; says whether there is none yet.
     async fn step(&mut self, batch: &mut Picked) -> std::result::Result<bool, End> {
         match self.feed.as_ref().map(|feed| feed.next(self.position)) {
             Some(Next::Page(page, bounds)) => {
                 self.take(&page, &bounds, batch).await?;
                 return Ok(false);
             }
-            Some(Next::End) => return Ok(true),
+            Some(Next::End(bounds)) => {
+                self.head = self.head.max(bounds.head);
+                return Ok(true);
+            }
             Some(Next::Behind) => self.feed = None,
             None => {}
         }
@@ -217,6 +225,7 @@ impl Tail {
         bounds: &JournalBounds,
         batch: &mut Picked,
     ) -> std::result::Result<(), End> {
+        self.head = self.head.max(bounds.head);
         let mut at = page.up_to(self.position);
         while let Some(change) = page.changes().get(at) {
             let room = self.request.max_batch_size - batch.len();
@@ -251,6 +260,8 @@ impl Tail {
                 let start =
                     store.change_time(tenant, Position(self.position.0 + 1)).await.unwrap_or(None);
                 self.position = bounds.head;
+                // What the feed has read is behind it.
+                self.feed = None;
                 // How many of them the filter would have let through is not known.
                 let skipped =
                     if self.request.filter.is_empty() { skipped.unsigned_abs() } else { 0 };

@@ -1,10 +1,10 @@
 //! One reader of a tenant's journal for all tails that follow it closely.
 //!
 //! The first tail that has reached the head starts the feed of its tenant, and the last one
-//! to leave ends it. A feed waits for the head to move, reads, and keeps the newest pages
-//! (`window`) for its followers, each of which takes them when it can. Who has fallen out of
-//! the window reads the journal by itself until it is inside again: a slow tail costs nobody
-//! else anything.
+//! to leave ends it. A feed waits for the head to move and for a follower that wants more,
+//! reads, and keeps the newest pages (`window`) for its followers, each of which takes them
+//! when it can. Who has fallen out of the window reads the journal by itself until it is
+//! inside again: a slow tail costs nobody else anything.
 
 mod pace;
 mod window;
@@ -36,7 +36,7 @@ use crate::{
 pub(super) const PAGE: usize = 500;
 /// Wait before the journal is read again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Where nothing happens for so long, no page is kept.
+/// Where nothing is read for so long, no page is kept.
 const KEPT: Duration = Duration::from_secs(5);
 
 /// The feeds of all tenants. Cheap to clone.
@@ -57,8 +57,41 @@ struct Feed {
 struct Shared {
     window: Mutex<Window>,
     followers: AtomicU32,
+    /// Followers that have all that was read.
+    waiting: AtomicU32,
+    /// One of them has just come.
+    wanted: Notify,
     /// Somebody knows that there is more to read.
     look: Notify,
+}
+
+impl Shared {
+    fn new(position: Position) -> Self {
+        Self {
+            window: Mutex::new(Window::at(position)),
+            followers: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            wanted: Notify::new(),
+            look: Notify::new(),
+        }
+    }
+}
+
+/// A follower that waits; it does so no longer once this is dropped.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn on(shared: &'a Shared) -> Self {
+        shared.waiting.fetch_add(1, Ordering::AcqRel);
+        shared.wanted.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A tail that follows a feed.
@@ -99,9 +132,7 @@ impl Feeds {
     }
 
     fn start(&self, tenant: TenantKey, position: Position) -> Feed {
-        let (followers, look) = (AtomicU32::new(0), Notify::new());
-        let window = Mutex::new(Window::at(position));
-        let shared = Arc::new(Shared { window, followers, look });
+        let shared = Arc::new(Shared::new(position));
         let (sender, end) = watch::channel(position);
         // Registered before reading: what is written from here on is a change.
         let head = self.store.watch_head(tenant);
@@ -126,6 +157,7 @@ impl Follower {
 
     /// Waits until there is something after a position. It fails when the process ends.
     pub(super) async fn wait(&mut self, position: Position) -> Result<(), watch::error::RecvError> {
+        let _waiting = Waiting::on(&self.feed.shared);
         self.end.wait_for(|end| *end > position).await.map(drop)
     }
 
@@ -158,6 +190,7 @@ impl Reader {
     async fn run(mut self) {
         let mut pace = Pace::new(Instant::now());
         loop {
+            self.until_wanted().await;
             self.head.mark_unchanged();
             let before = *self.end.borrow();
             let read = self.read(before).await;
@@ -170,9 +203,22 @@ impl Reader {
                 let followers = self.shared.followers.load(Ordering::Relaxed);
                 sleep_until(pace.next(followers, Instant::now())).await;
             }
-            if !more && self.wait().await.is_err() {
+            if !more && self.until_more().await.is_err() {
                 // The writer is gone only when the process ends.
                 return;
+            }
+        }
+    }
+
+    /// Waits for a follower that has all that was read: what nobody takes is not read.
+    async fn until_wanted(&self) {
+        while self.shared.waiting.load(Ordering::Acquire) == 0 {
+            tokio::select! {
+                () = self.shared.wanted.notified() => {}
+                () = sleep(KEPT) => {
+                    self.shared.window.lock().clear();
+                    self.shared.wanted.notified().await;
+                }
             }
         }
     }
@@ -187,7 +233,7 @@ impl Reader {
         }
     }
 
-    async fn wait(&mut self) -> Result<(), watch::error::RecvError> {
+    async fn until_more(&mut self) -> Result<(), watch::error::RecvError> {
         tokio::select! {
             changed = self.head.changed() => return changed,
             () = self.shared.look.notified() => return Ok(()),

@@ -17,17 +17,20 @@ pub(super) struct Window {
     weight: usize,
     /// The position before the first page.
     start: Position,
-    /// Where the journal begins, and where the last page ends.
+    /// The position of the last page's last change.
+    end: Position,
+    /// Where the journal began and ended when it was read last.
     bounds: JournalBounds,
 }
 
 /// What a window has for a tail.
 #[derive(Debug)]
 pub(in crate::service) enum Next {
-    /// The page with the change after the tail's position, and how far the pages go.
+    /// The page with the change after the tail's position, and the bounds that the journal
+    /// had when it was read last.
     Page(Arc<ChangePage>, JournalBounds),
-    /// Nothing that the tail does not have.
-    End,
+    /// Nothing that the tail does not have: the journal may have more by now.
+    End(JournalBounds),
     /// The change after its position is not here any more.
     Behind,
 }
@@ -36,7 +39,7 @@ impl Window {
     /// An empty one.
     pub(super) fn at(position: Position) -> Self {
         let bounds = JournalBounds { head: position, ..JournalBounds::default() };
-        Self { pages: VecDeque::new(), weight: 0, start: position, bounds }
+        Self { pages: VecDeque::new(), weight: 0, start: position, end: position, bounds }
     }
 
     pub(super) fn start(&self) -> Position {
@@ -44,7 +47,7 @@ impl Window {
     }
 
     pub(super) fn end(&self) -> Position {
-        self.bounds.head
+        self.end
     }
 
     pub(super) fn next(&self, position: Position) -> Next {
@@ -54,7 +57,7 @@ impl Window {
         let at = self.pages.partition_point(|(page, _)| page.last() <= Some(position));
         match self.pages.get(at) {
             Some((page, _)) => Next::Page(Arc::clone(page), self.bounds),
-            None => Next::End,
+            None => Next::End(self.bounds),
         }
     }
 
@@ -63,14 +66,14 @@ impl Window {
         let JournalPage { changes, bounds } = read;
         let page = ChangePage::new(changes);
         let before = page.before().unwrap_or(bounds.floor);
-        if before > self.end() {
+        if before > self.end {
             // Retention came first. Who was not beyond it reads of that in the journal.
             self.pages.clear();
-            (self.weight, self.start, self.bounds.head) = (0, before, before);
+            (self.weight, self.start, self.end) = (0, before, before);
         }
-        self.bounds.floor = bounds.floor;
-        if let Some(last) = page.changes().last() {
-            (self.bounds.head, self.bounds.head_time) = (last.position, last.time);
+        self.bounds = bounds;
+        if let Some(last) = page.last() {
+            self.end = last;
             let weight = page.weight();
             self.weight += weight;
             self.pages.push_back((Arc::new(page), weight));
@@ -78,7 +81,7 @@ impl Window {
         while self.weight > WEIGHT && self.pages.len() > 1 {
             self.drop_oldest();
         }
-        self.end() < bounds.head
+        self.end < bounds.head
     }
 
     /// Keeps no page.
@@ -113,7 +116,8 @@ mod tests {
             Next::Page(page, bounds) => {
                 format!("{}..{}", page.before().expect("not empty").0, bounds.head.0)
             }
-            Next::End => "end".into(),
+            Next::End(bounds) if bounds.head > Position(position) => "more".into(),
+            Next::End(_) => "end".into(),
             Next::Behind => "behind".into(),
         }
     }
@@ -123,6 +127,7 @@ mod tests {
         let mut window = Window::at(Position(3));
         assert_eq!(next(&window, 3), "end");
         assert!(window.push(read(4..=6, 0, 8)), "there is more");
+        assert_eq!(next(&window, 6), "more");
         assert!(!window.push(read(7..=8, 0, 8)));
         let found = [2, 3, 4, 6, 7, 8, 9].map(|position| next(&window, position));
         assert_eq!(found, ["behind", "3..8", "3..8", "6..8", "6..8", "end", "end"]);
