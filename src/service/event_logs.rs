@@ -27,7 +27,7 @@ use crate::{
 const SCAN: usize = 20_000;
 /// Requests for statistics that read at once.
 const STATS_AT_ONCE: usize = 2;
-/// Records read at a time.
+/// Records read at a time where few of them fit.
 const CHUNK: usize = 500;
 
 /// The use cases of the delivery log.
@@ -106,36 +106,16 @@ impl EventLogs {
         }
         let missing = || Error::new(Reason::EventNotFound, "no such event");
         let id: EventId = event_id.parse().map_err(|_| missing())?;
-        let records = self.records_of(scope, id).await?;
-        let total = records.len();
-        if total == 0 {
-            self.store.event(scope.tenant_key, id).await?.ok_or_else(missing)?;
-        }
-        let wanted = records.into_iter().filter(|record| {
-            webhook_id.is_empty() || record.webhook.webhook_id.to_string() == webhook_id
-        });
-        let last = wanted.max_by_key(|record| (record.state.end_time, record.state.start_time));
-        let mut record = last.ok_or_else(|| {
+        let webhook_id = Some(webhook_id).filter(|id| !id.is_empty());
+        let found = self.store.record_of(scope.tenant_key, id, webhook_id).await?;
+        let (record, total) = found.ok_or_else(missing)?;
+        let mut record = record.ok_or_else(|| {
             Error::new(Reason::EventLogNotFound, "the event has no such delivery record")
         })?;
         if full {
             self.store.add_attempts(std::iter::once(&mut record)).await?;
         }
         Ok((record, total))
-    }
-
-    async fn records_of(&self, scope: &Scope, id: EventId) -> Result<Vec<LogRecord>> {
-        let (mut records, mut after) = (Vec::new(), None);
-        loop {
-            let range = LogRange { start: None, end: None, ascending: true, after, limit: CHUNK };
-            let page = self.store.scan_log(scope.tenant_key, &LogScan::Event(id), range).await?;
-            let last = page.len() < CHUNK;
-            after = page.last().map(LogCursor::of);
-            records.extend(page);
-            if last {
-                return Ok(records);
-            }
-        }
     }
 
     /// Lists records.
@@ -162,8 +142,8 @@ impl EventLogs {
         };
         let (mut records, mut seen, mut more) = (Vec::new(), 0, true);
         while more && records.len() < size && seen < SCAN {
-            // An unfiltered page is read in one go.
-            let limit = if query.filter.is_empty() { size - records.len() } else { CHUNK };
+            // Where all that is read fits, as of one webhook, no more is read than is shown.
+            let limit = (size - records.len()).max(seen.min(CHUNK));
             let LogQuery { start_time: start, end_time: end, ascending, .. } = query;
             let range = LogRange { start, end, ascending, after, limit: limit + 1 };
             let mut chunk = self.store.scan_log(scope.tenant_key, &scan, range).await?;
@@ -200,14 +180,13 @@ impl EventLogs {
         if !filter.request_id.is_empty() {
             return Some(LogScan::Request(filter.request_id.clone()));
         }
-        let webhooks = scope.config.webhooks();
         if let Some(group) = filter.consumer_group_id
-            && let Some(webhook) = webhooks.iter().find(|w| w.consumer_group_id == group)
+            && let Some(webhook) = scope.config.webhook_of_group(group)
         {
             return Some(LogScan::Webhook(webhook.key));
         }
         if let [only] = filter.webhook_ids[..]
-            && let Some(webhook) = webhooks.iter().find(|w| w.webhook_id == only)
+            && let Some(webhook) = scope.config.webhook(only)
         {
             return Some(LogScan::Webhook(webhook.key));
         }
@@ -227,12 +206,11 @@ impl EventLogs {
         }
         let missing = || Error::new(Reason::EventLogNotFound, "no such delivery record");
         let id: EventLogId = event_log_id.parse().map_err(|_| missing())?;
-        let records = self.records_of(scope, id.event_id).await?;
-        let of_webhook = |record: &LogRecord| record.webhook.webhook_id == id.webhook_id;
-        let mut record = records.into_iter().find(of_webhook).ok_or_else(missing)?;
+        let webhook_id = id.webhook_id.to_string();
+        let found = self.store.record_of(scope.tenant_key, id.event_id, Some(&webhook_id)).await?;
+        let mut record = found.and_then(|(record, _)| record).ok_or_else(missing)?;
         scope.config.refresh_if_stale(&self.store).await?;
-        let takes =
-            webhooks::find(scope, &id.webhook_id.to_string()).is_ok_and(|w| w.takes_events());
+        let takes = webhooks::find(scope, &webhook_id).is_ok_and(|w| w.takes_events());
         if !takes {
             let message = "the webhook is stopped or deleted";
             return Err(Error::new(Reason::WebhookStateConflict, message));

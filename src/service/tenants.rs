@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
+use uuid::Uuid;
 
 use super::{event_type::EventType, matcher::Matcher, quotas::Taken};
 use crate::{
@@ -131,6 +132,13 @@ impl TenantConfig {
     pub(super) fn webhook(&self, id: WebhookId) -> Option<Arc<Webhook>> {
         let state = self.state.read();
         state.by_id.get(&id).and_then(|key| state.matcher.webhooks().get(key)).cloned()
+    }
+
+    /// The webhook that a delivery queue belongs to.
+    pub(super) fn webhook_of_group(&self, consumer_group_id: Uuid) -> Option<Arc<Webhook>> {
+        let state = self.state.read();
+        let mut webhooks = state.matcher.webhooks().values();
+        webhooks.find(|webhook| webhook.consumer_group_id == consumer_group_id).cloned()
     }
 
     pub(super) fn numbered_webhook(&self, number: i32) -> Option<Arc<Webhook>> {

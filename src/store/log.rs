@@ -137,6 +137,40 @@ impl Store {
         Ok(records.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
     }
 
+    /// The record of an event at a webhook, where it has one, and how many it has at all of
+    /// them; nothing where there is no such event. Without a webhook: of several, the last
+    /// one to finish.
+    ///
+    /// # Errors
+    ///
+    /// `STORE_UNAVAILABLE`.
+    pub async fn record_of(
+        &self,
+        tenant: TenantKey,
+        event: EventId,
+        webhook_id: Option<&str>,
+    ) -> Result<Option<(Option<LogRecord>, usize)>> {
+        let sql = "SELECT e.event_key,
+                     (SELECT COUNT(*) FROM deliveries d WHERE d.event_key = e.event_key) AS total
+                   FROM events e WHERE e.tenant_key = $1 AND e.event_id = $2";
+        let rows = self.query(sql, [tenant.0.into(), event.0.into()]).await?;
+        let Some(row) = rows.first().map(Row) else { return Ok(None) };
+        let key: i64 = row.get("event_key").map_err(Failure::from)?;
+        let total = row.count("total").map_err(Failure::from)?;
+        let mut values = vec![Value::from(key)];
+        values.extend(webhook_id.map(Value::from));
+        let sql = format!(
+            "SELECT {RECORD} FROM events e JOIN deliveries d ON d.event_key = e.event_key
+             JOIN webhooks w ON w.webhook_key = d.webhook_key WHERE e.event_key = $1 {}
+             ORDER BY COALESCE(d.end_time, 0) DESC, COALESCE(d.start_time, 0) DESC,
+               d.webhook_key DESC LIMIT 1",
+            webhook_id.map_or("", |_| "AND w.webhook_id = $2")
+        );
+        let rows = self.query(&sql, values).await?;
+        let record = rows.first().map(|row| Row(row).record()).transpose();
+        Ok(Some((record.map_err(Failure::from)?, total as usize)))
+    }
+
     /// Adds their attempts to records: the last 50 up to the one that the record
     /// knows of, with the headers that were sent.
     ///
