@@ -19,7 +19,7 @@ use super::{
     lane_config::LaneConfig,
     ownership::Ownership,
     ping::Pings,
-    recorder::{self, Outcome},
+    recorder::Outcomes,
     room::Room,
     rotation::Rotation,
     sequence::Sequence,
@@ -61,8 +61,7 @@ pub(super) struct Dispatcher {
     pub(super) load_queue: Rotation,
     pub(super) loads: usize,
     pub(super) timers: BTreeSet<(Timestamp, WebhookKey)>,
-    pub(super) outcomes: Vec<Outcome>,
-    pub(super) recording: bool,
+    pub(super) outcomes: Outcomes,
     pub(super) pings: Pings,
     /// Lets one batch at a time be written that no caller and no attempt waits for.
     pub(super) background: Arc<Semaphore>,
@@ -100,8 +99,7 @@ impl Dispatcher {
             load_queue: Rotation::default(),
             loads: 0,
             timers: BTreeSet::new(),
-            outcomes: Vec::new(),
-            recording: false,
+            outcomes: Outcomes::default(),
             pings: Pings::default(),
             background: Arc::new(Semaphore::new(1)),
             bytes: 0,
@@ -271,16 +269,7 @@ impl Dispatcher {
             self.run_lanes();
             self.load_lanes();
         }
-        if !self.recording && !self.outcomes.is_empty() {
-            self.recording = true;
-            recorder::start(
-                &self.tasks,
-                self.store.clone(),
-                std::mem::take(&mut self.outcomes),
-                self.ownership.tenure.clone(),
-                self.inputs.clone(),
-            );
-        }
+        self.outcomes.record(&self.tasks, &self.store, &self.ownership.tenure, &self.inputs);
     }
 
     /// Gives slots to the lanes whose turn it is, one each, as long as there are some.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     dispatcher::Dispatcher,
-    recorder::{Fate, Recorded},
+    recorder::{Fate, Recorded, RecordedBatch},
     settle::{self, Settled},
     suspension::Judged,
     worker::Finished,
@@ -59,10 +59,10 @@ impl Dispatcher {
     }
 
     /// Takes over that outcomes are in the database: their slots are free.
-    pub(super) fn recorded(&mut self, recorded: Vec<Recorded>) {
-        self.recording = false;
-        let mut touched = Vec::with_capacity(recorded.len());
-        for outcome in recorded {
+    pub(super) fn recorded(&mut self, batch: RecordedBatch) {
+        self.outcomes.ended(&batch);
+        let mut touched = Vec::with_capacity(batch.recorded.len());
+        for outcome in batch.recorded {
             let Recorded { lane: key, event, order, bytes, due, fate } = outcome;
             if fate == Fate::Abandoned {
                 self.abandoned(&outcome);

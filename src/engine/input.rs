@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{loader::Loaded, ping::AskedPing, recorder::Recorded, worker::Finished};
+use super::{loader::Loaded, ping::AskedPing, recorder::RecordedBatch, worker::Finished};
 use crate::{
     domain::{
         actor::Actor,
@@ -23,7 +23,7 @@ pub(super) enum Input {
         webhook: Arc<Webhook>,
     },
     Finished(Finished),
-    Recorded(Vec<Recorded>),
+    Recorded(RecordedBatch),
     Loaded(Loaded),
     Retry {
         lane: WebhookKey,

@@ -212,7 +212,7 @@ impl Dispatcher {
             self.ownership.tenure.over = Some(CancellationToken::new());
         }
         self.ownership.tenure.until = None;
-        for outcome in std::mem::take(&mut self.outcomes) {
+        for outcome in self.outcomes.take() {
             self.abandoned(&outcome.done(Fate::Abandoned));
         }
         (self.ownership.giving_up, self.ownership.quiet) = Default::default();

@@ -1,7 +1,7 @@
-//! Recording outcomes: one batch at a time, while the next one gathers. A slot is
+//! Recording outcomes: a few batches at a time, while the next one gathers. A slot is
 //! free only when its outcome is committed, so what gathers is bounded by the slots.
 
-use std::time::Duration;
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -19,6 +19,9 @@ use crate::{
 /// Wait before a batch is tried again after the database failed; doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Batches that are recorded at once. With one, what ends while it is written would miss the
+/// next transaction, which begins at once.
+const AT_ONCE: usize = 16;
 
 /// A recorded outcome.
 #[derive(Clone, Copy, Debug)]
@@ -52,57 +55,124 @@ pub(super) struct Outcome {
     pub(super) bytes: usize,
 }
 
-/// Starts to record a batch; the answer comes as a message. It does not give up while the
-/// database is away, only when the lease ends.
-pub(super) fn start(
-    tasks: &Tasks,
-    store: Store,
-    batch: Vec<Outcome>,
-    tenure: Tenure,
-    answer: mpsc::UnboundedSender<Input>,
-) {
-    tasks.spawn(async move {
-        let recorded = record(&store, batch, &tenure).await;
-        fail::fail_point!("after-record", |_| std::process::abort());
-        let _ = answer.send(Input::Recorded(recorded));
-    });
+/// Outcomes that gather, and how many batches of them are on their way.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    /// Those that say how their webhook stands are recorded one batch after the other, so
+    /// that the last word stays.
+    ordered: Vec<Outcome>,
+    others: Vec<Outcome>,
+    ordered_recording: bool,
+    others_recording: usize,
 }
 
-async fn record(store: &Store, batch: Vec<Outcome>, tenure: &Tenure) -> Vec<Recorded> {
-    let mut recorded = Vec::with_capacity(batch.len());
+/// Outcomes that are recorded together.
+pub(super) struct Batch {
+    settlements: Arc<Vec<Settlement>>,
+    /// What the dispatcher is told of each.
+    recorded: Vec<Recorded>,
+}
+
+/// A batch that was recorded.
+pub(super) struct RecordedBatch {
+    pub(super) recorded: Vec<Recorded>,
+    ordered: bool,
+}
+
+impl Outcomes {
+    pub(super) fn push(&mut self, outcome: Outcome) {
+        let ordered = outcome.settlement.standing.is_some();
+        if ordered { &mut self.ordered } else { &mut self.others }.push(outcome);
+    }
+
+    /// Takes all that gather.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Outcome> + use<> {
+        mem::take(&mut self.ordered).into_iter().chain(mem::take(&mut self.others))
+    }
+
+    /// Starts to record what may be recorded now; the answer comes as a message. It does not
+    /// give up while the database is away, only when the lease ends.
+    pub(super) fn record(
+        &mut self,
+        tasks: &Tasks,
+        store: &Store,
+        tenure: &Tenure,
+        answer: &mpsc::UnboundedSender<Input>,
+    ) {
+        let ordered = !self.ordered.is_empty() && !self.ordered_recording;
+        let outcomes: Vec<_> = if ordered {
+            self.ordered_recording = true;
+            self.take().collect()
+        } else if !self.others.is_empty() && self.others_recording < AT_ONCE {
+            self.others_recording += 1;
+            mem::take(&mut self.others)
+        } else {
+            return;
+        };
+        let (store, tenure, answer) = (store.clone(), tenure.clone(), answer.clone());
+        tasks.spawn(async move {
+            let recorded = record(&store, Batch::from(outcomes), &tenure).await;
+            fail::fail_point!("after-record", |_| std::process::abort());
+            let _ = answer.send(Input::Recorded(RecordedBatch { recorded, ordered }));
+        });
+    }
+
+    /// Notes that a batch is done.
+    pub(super) fn ended(&mut self, batch: &RecordedBatch) {
+        if batch.ordered {
+            self.ordered_recording = false;
+        } else {
+            self.others_recording -= 1;
+        }
+    }
+}
+
+async fn record(store: &Store, batch: Batch, tenure: &Tenure) -> Vec<Recorded> {
+    let mut recorded = Vec::with_capacity(batch.recorded.len());
     let mut waiting = vec![batch];
     while let Some(mut batch) = waiting.pop() {
         let mut wait = FIRST_WAIT;
-        loop {
-            let settlements = batch.iter().map(|outcome| outcome.settlement.clone()).collect();
-            match store.record(tenure.node, settlements).await {
-                Ok(()) => {
-                    recorded.extend(batch.iter().map(|outcome| outcome.done(Fate::Recorded)));
-                    break;
-                }
-                Err(error) if error.reason == Reason::Internal && batch.len() > 1 => {
+        let fate = loop {
+            match store.record(tenure.node, Arc::clone(&batch.settlements)).await {
+                Ok(()) => break Fate::Recorded,
+                Err(error) if error.reason == Reason::Internal && batch.recorded.len() > 1 => {
                     // One of them is at fault: find it, record the others.
-                    waiting.push(batch.split_off(batch.len() / 2));
+                    waiting.push(batch.split_off());
                 }
                 Err(error) if error.reason == Reason::Internal => {
                     tracing::error!(%error, "an outcome cannot be recorded; the attempt will be made again");
-                    recorded.extend(batch.iter().map(|outcome| outcome.done(Fate::Refused)));
-                    break;
+                    break Fate::Refused;
                 }
                 Err(_) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
-                        () = tenure.ended() => {
-                            let given_up = batch.iter().map(|it| it.done(Fate::Abandoned));
-                            recorded.extend(given_up);
-                            break;
-                        }
+                        () = tenure.ended() => break Fate::Abandoned,
                     }
                 }
             }
-        }
+        };
+        recorded.extend(batch.recorded.into_iter().map(|one| Recorded { fate, ..one }));
     }
     recorded
+}
+
+impl From<Vec<Outcome>> for Batch {
+    fn from(outcomes: Vec<Outcome>) -> Self {
+        let recorded = outcomes.iter().map(|outcome| outcome.done(Fate::Recorded)).collect();
+        let settlements = outcomes.into_iter().map(|outcome| outcome.settlement).collect();
+        Self { settlements: Arc::new(settlements), recorded }
+    }
+}
+
+impl Batch {
+    /// Splits the second half off.
+    fn split_off(&mut self) -> Self {
+        let recorded = self.recorded.split_off(self.recorded.len() / 2);
+        let (first, second) = self.settlements.split_at(self.recorded.len());
+        let (first, second) = (first.to_vec(), second.to_vec());
+        self.settlements = Arc::new(first);
+        Self { settlements: Arc::new(second), recorded }
+    }
 }
 
 impl Outcome {

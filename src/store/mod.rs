@@ -6,6 +6,7 @@ mod announcements;
 mod api_keys;
 mod breach;
 mod bulk;
+mod chunk;
 mod cluster;
 mod config;
 mod connect;
@@ -259,7 +260,11 @@ impl Store {
     ///
     /// `STORE_UNAVAILABLE`: nothing was recorded; the same call may work later, unless the
     /// node has lost its lease.
-    pub async fn record(&self, node: NodeKey, settlements: Vec<Settlement>) -> Result<(), Error> {
+    pub async fn record(
+        &self,
+        node: NodeKey,
+        settlements: Arc<Vec<Settlement>>,
+    ) -> Result<(), Error> {
         self.writer.record(node, settlements).await
     }
 

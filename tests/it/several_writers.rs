@@ -312,7 +312,7 @@ async fn a_commit_that_loses_its_answer_is_told_of_once_and_recorded_once() {
 
         proxy.next_commit(what);
         let settled = settlement(node.tenant, arrived[0].1, webhook);
-        assert_eq!(node.store.record(NodeKey::SOLE, vec![settled]).await, Ok(()));
+        assert_eq!(node.store.record(NodeKey::SOLE, Arc::new(vec![settled])).await, Ok(()));
         assert_eq!(node.positions().await, [1, 2, 3]);
         let range = (Timestamp::MIN, Timestamp::MAX);
         let stats = node.store.stats(&[webhook], range, &mut 10).await.expect("statistics");

@@ -173,7 +173,7 @@ async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
     let deliveries = fixture.arrived().await;
     let late = fixture.settlement(deliveries[0].event_key, 3);
     let good = fixture.settlement(deliveries[1].event_key, 0);
-    fixture.store.record(NodeKey::SOLE, vec![late, good]).await.expect("recorded");
+    fixture.store.record(NodeKey::SOLE, Arc::new(vec![late, good])).await.expect("recorded");
     let page = fixture.store.journal_after(fixture.tenant, Position(2), 10).await.expect("read");
     let settled: Vec<_> = page.changes.iter().map(|c| c.record.event.key).collect();
     assert_eq!(settled, [deliveries[1].event_key]);
@@ -188,7 +188,7 @@ async fn retention_keeps_what_is_not_settled() {
     fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
     let deliveries = fixture.arrived().await;
     let settled = fixture.settlement(deliveries[0].event_key, 0);
-    fixture.store.record(NodeKey::SOLE, vec![settled]).await.expect("recorded");
+    fixture.store.record(NodeKey::SOLE, Arc::new(vec![settled])).await.expect("recorded");
     let cutoff = NOW.plus(Duration::from_secs(1));
     let pruned =
         fixture.store.prune(fixture.tenant, (cutoff, cutoff), None, 100).await.expect("pruned");

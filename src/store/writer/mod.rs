@@ -162,7 +162,7 @@ impl Writer {
     pub(super) async fn record(
         &self,
         node: NodeKey,
-        settlements: Vec<Settlement>,
+        settlements: Arc<Vec<Settlement>>,
     ) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.send(Unit::Record(RecordUnit { node, settlements, reply, doubt: None })).await?;

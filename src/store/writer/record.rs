@@ -1,6 +1,8 @@
 //! Recording: the outcome of an attempt, the delivery's new state and the journal
 //! entry, in one transaction.
 
+use std::sync::Arc;
+
 use sea_orm::Value;
 use tokio::sync::oneshot;
 
@@ -58,7 +60,7 @@ pub struct Settlement {
 pub(in crate::store) struct RecordUnit {
     /// Under whose lease the attempts were made.
     pub(super) node: NodeKey,
-    pub(super) settlements: Vec<Settlement>,
+    pub(super) settlements: Arc<Vec<Settlement>>,
     pub(super) reply: oneshot::Sender<Result<(), Error>>,
     /// Where it was written, but it is not known whether that was committed.
     pub(super) doubt: Option<Verdict>,
@@ -129,7 +131,7 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
     }
     // What turned out to be committed is not written again.
     let units = units.iter().filter(|unit| !unit.doubt.as_ref().is_some_and(Verdict::committed));
-    let mut all: Vec<&Settlement> = units.flat_map(|unit| &unit.settlements).collect();
+    let mut all: Vec<&Settlement> = units.flat_map(|unit| unit.settlements.iter()).collect();
     let values = all.iter().flat_map(|settlement| update_values(settlement)).collect();
     let updated = UPDATE_DELIVERIES.run(tx.sql(), values).await?;
     if updated != all.len() as u64 {
