@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Text,
     OptionalText,
     Uuid,
+    Bytes,
 }
 
 /// A column of the rows: its name, and what it holds.
@@ -266,13 +267,14 @@ impl Kind {
             Self::Number | Self::OptionalNumber => "bigint",
             Self::Text | Self::OptionalText => "text",
             Self::Uuid => "uuid",
+            Self::Bytes => "bytea",
         }
     }
 
     /// The column as it is read from the arrays.
     fn read(self, name: &str) -> String {
         match self {
-            Self::Number | Self::Text | Self::Uuid => format!("given.{name}"),
+            Self::Number | Self::Text | Self::Uuid | Self::Bytes => format!("given.{name}"),
             Self::OptionalNumber => format!("NULLIF(given.{name}, '{NO_NUMBER}'::bigint)"),
             Self::OptionalText => format!("NULLIF(given.{name}, '{NO_TEXT}')"),
         }
@@ -287,6 +289,7 @@ impl Kind {
             (Self::Text | Self::OptionalText, value @ Value::String(Some(_))) => value,
             (Self::OptionalText, Value::String(None)) => NO_TEXT.into(),
             (Self::Uuid, value @ Value::Uuid(Some(_))) => value,
+            (Self::Bytes, value @ Value::Bytes(Some(_))) => value,
             _ => return Err(corrupt("row of a bulk statement").into()),
         };
         Ok(element)
@@ -297,6 +300,7 @@ impl Kind {
             Self::Number | Self::OptionalNumber => ArrayType::BigInt,
             Self::Text | Self::OptionalText => ArrayType::String,
             Self::Uuid => ArrayType::Uuid,
+            Self::Bytes => ArrayType::Bytes,
         };
         Value::Array(kind, Some(Box::new(values)))
     }

@@ -2,9 +2,9 @@
 
 use sea_orm::DbErr;
 
-use super::{Store, failure::Failure, rows::Row};
+use super::{Store, chunk::Part, failure::Failure, rows::Row};
 use crate::domain::{
-    delivery::{Change, ChangeKind},
+    delivery::Change,
     error::Result,
     id::{Position, TenantKey},
     time::Timestamp,
@@ -30,6 +30,16 @@ pub struct JournalPage {
     pub bounds: JournalBounds,
 }
 
+impl Row<'_> {
+    pub(super) fn bounds(&self) -> std::result::Result<JournalBounds, DbErr> {
+        Ok(JournalBounds {
+            floor: Position(self.get("floor")?),
+            head: Position(self.get("head")?),
+            head_time: self.time("head_time")?,
+        })
+    }
+}
+
 impl Store {
     /// Where a tenant's journal begins and ends.
     ///
@@ -46,15 +56,11 @@ impl Store {
     ) -> std::result::Result<JournalBounds, Failure> {
         let sql = "SELECT floor, head, head_time FROM journal_heads WHERE tenant_key = $1";
         let rows = self.query(sql, [tenant.0.into()]).await?;
-        let Some(row) = rows.first().map(Row) else { return Ok(JournalBounds::default()) };
-        Ok(JournalBounds {
-            floor: Position(row.get("floor")?),
-            head: Position(row.get("head")?),
-            head_time: row.time("head_time")?,
-        })
+        Ok(rows.first().map(|row| Row(row).bounds()).transpose()?.unwrap_or_default())
     }
 
-    /// The entries after a position, oldest first.
+    /// The entries after a position, oldest first: `limit` of them, and a few more where they
+    /// were written together.
     ///
     /// # Errors
     ///
@@ -74,20 +80,15 @@ impl Store {
         after: Position,
         limit: usize,
     ) -> std::result::Result<JournalPage, Failure> {
-        let sql = format!(
-            "SELECT j.position, j.change_time, j.kind, e.event_key, e.event_id, e.event_name, e.ref_id,
-             e.request_id, e.ingest_time, e.attributes, w.webhook_key, w.webhook_id,
-             w.consumer_group_id, j.status, j.attempt_count, j.due_time, j.start_time, j.end_time,
-             j.sla_breach_time, j.outcome, j.http_status, j.time_taken, j.error_text
-             FROM journal j JOIN events e ON e.event_key = j.event_key
-             JOIN webhooks w ON w.webhook_key = j.webhook_key
-             WHERE j.tenant_key = $1 AND j.position > $2 ORDER BY j.position LIMIT {limit}"
-        );
-        let rows = self.query(&sql, [tenant.0.into(), after.0.into()]).await?;
-        let changes = rows.iter().map(|row| read_change(&Row(row)));
-        let changes = changes.collect::<std::result::Result<Vec<_>, DbErr>>()?;
-        // Read after the entries: what retention removed meanwhile shows.
-        Ok(JournalPage { changes, bounds: self.bounds(tenant).await? })
+        let Part { entries, mut bounds } = self.journal_part(tenant, after, limit).await?;
+        let count = entries.len();
+        let mut changes = self.changes(entries).await?;
+        if changes.len() < count {
+            // Retention came between the entries and their events: what it removed shows.
+            bounds = self.bounds(tenant).await?;
+            changes.retain(|change| change.position > bounds.floor);
+        }
+        Ok(JournalPage { changes, bounds })
     }
 
     /// The position right before the first entry at or after a time.
@@ -117,21 +118,6 @@ impl Store {
     ///
     /// `STORE_UNAVAILABLE`.
     pub async fn change_time(&self, tenant: TenantKey, at: Position) -> Result<Option<Timestamp>> {
-        let sql = "SELECT change_time FROM journal WHERE tenant_key = $1 AND position = $2";
-        let rows = self.query(sql, [tenant.0.into(), at.0.into()]).await?;
-        Ok(rows
-            .first()
-            .map(|row| Row(row).time("change_time"))
-            .transpose()
-            .map_err(Failure::from)?)
+        Ok(self.journal_entry(tenant, at).await?.map(|entry| entry.time))
     }
-}
-
-fn read_change(row: &Row<'_>) -> std::result::Result<Change, DbErr> {
-    Ok(Change {
-        position: Position(row.get("position")?),
-        time: row.time("change_time")?,
-        kind: row.number("kind", ChangeKind::from_number)?,
-        record: row.record()?,
-    })
 }

@@ -1,6 +1,9 @@
 //! What lanes read: deliveries that wait, in order, and those that are due.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use futures_util::TryStreamExt;
 use sea_orm::{ConnectionTrait, DbErr, Statement, StreamTrait, Value};
@@ -12,7 +15,7 @@ use crate::domain::{
     event::Event,
     id::{EventKey, Position, TenantKey, WebhookKey},
     order::OrderKey,
-    shard::Shards,
+    shard::{Shard, Shards},
     time::Timestamp,
 };
 
@@ -101,31 +104,46 @@ impl Store {
         shards: &Shards,
         limit: usize,
     ) -> Result<(Vec<Arrival>, Position)> {
-        let sql = format!(
-            "SELECT j.position AS at, d.webhook_key, {COLUMNS} FROM journal j
-             JOIN deliveries d ON d.event_key = j.event_key AND d.webhook_key = j.webhook_key
-             JOIN events e ON e.event_key = j.event_key
-             WHERE j.tenant_key = $1 AND j.position > $2 AND j.position <= $3 AND j.kind IN ({}, {})
-             AND (d.position = j.position OR d.due_time IS NOT NULL) AND d.end_time IS NULL
-             AND {}
-             ORDER BY j.position LIMIT {limit}",
-            ChangeKind::Accepted.number(),
-            ChangeKind::Requeued.number(),
-            // What is of no lane here is not read with its payload.
-            self.dialect().is_in("(j.webhook_key & 255)", "$4"),
-        );
-        let shards =
-            self.dialect().list(shards.iter().map(|shard| shard.last_byte_of_keys().into()));
-        let rows = self.query(&sql, [tenant.0.into(), after.0.into(), to.0.into(), shards]).await?;
-        let (mut arrivals, mut last) = (Vec::new(), to);
-        for row in rows.iter().map(Row) {
-            let (at, arrival) = arrival(&row).map_err(Failure::from)?;
-            if rows.len() == limit {
-                last = at;
-            }
-            arrivals.push(arrival);
+        let part = self.journal_part(tenant, after, limit).await?;
+        let last = part.entries.last().map_or(to, |(position, _)| to.min(*position));
+        // What is of no lane here is not read with its payload.
+        let brought = part.entries.into_iter().filter(|(position, entry)| {
+            matches!(entry.kind, ChangeKind::Accepted | ChangeKind::Requeued)
+                && *position <= to
+                && shards.contains(Shard::of(entry.webhook_key))
+        });
+        let brought: Vec<_> = brought.map(|(at, e)| (at, e.event_key, e.webhook_key)).collect();
+        let unsettled = self.unsettled(&brought, shards).await?;
+        let arrival =
+            |(at, event, webhook)| arrival(at, webhook, unsettled.get(&(event, webhook))?);
+        Ok((brought.into_iter().filter_map(arrival).collect(), last))
+    }
+
+    /// What is not settled of the events of some deliveries, in lanes of these shards.
+    async fn unsettled(
+        &self,
+        of: &[(Position, EventKey, WebhookKey)],
+        shards: &Shards,
+    ) -> std::result::Result<HashMap<(EventKey, WebhookKey), StoredDelivery>, Failure> {
+        if of.is_empty() {
+            return Ok(HashMap::new());
         }
-        Ok((arrivals, last))
+        let sql = format!(
+            "SELECT d.webhook_key, {COLUMNS} FROM deliveries d
+             JOIN events e ON e.event_key = d.event_key
+             WHERE {} AND {} AND d.end_time IS NULL",
+            self.dialect().is_in("d.event_key", "$1"),
+            self.dialect().is_in("(d.webhook_key & 255)", "$2"),
+        );
+        let events: BTreeSet<_> = of.iter().map(|(_, event, _)| event.0).collect();
+        let shards = shards.iter().map(|shard| shard.last_byte_of_keys().into());
+        let values = [self.dialect().list(events), self.dialect().list(shards)];
+        let rows = self.query(&sql, values).await?;
+        let delivery = |row| {
+            let (row, delivery) = (Row(row), read(&Row(row))?);
+            Ok(((delivery.event_key, WebhookKey(row.get("webhook_key")?)), delivery))
+        };
+        Ok(rows.iter().map(delivery).collect::<std::result::Result<_, DbErr>>()?)
     }
 
     /// What is left of an order key, in order.
@@ -247,15 +265,15 @@ impl Store {
     }
 }
 
-/// An entry of the journal that brought something to a lane, with its place.
-fn arrival(row: &Row<'_>) -> std::result::Result<(Position, Arrival), DbErr> {
-    let (at, webhook_key) = (Position(row.get("at")?), WebhookKey(row.get("webhook_key")?));
-    let delivery = read(row)?;
-    let arrival = match delivery.state.due_time {
-        Some(time) => Arrival::Due { webhook_key, position: at, time, order: delivery.order },
-        None => Arrival::Read { webhook_key, delivery },
-    };
-    Ok((at, arrival))
+/// What an entry of the journal brought to a lane, where it still waits there by that entry.
+fn arrival(at: Position, webhook_key: WebhookKey, delivery: &StoredDelivery) -> Option<Arrival> {
+    match delivery.state.due_time {
+        Some(time) => Some(Arrival::Due { webhook_key, position: at, time, order: delivery.order }),
+        None if delivery.position == at => {
+            Some(Arrival::Read { webhook_key, delivery: delivery.clone() })
+        }
+        None => None,
+    }
 }
 
 fn read(row: &Row<'_>) -> std::result::Result<StoredDelivery, DbErr> {

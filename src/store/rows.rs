@@ -78,7 +78,7 @@ impl Row<'_> {
         })
     }
 
-    fn event_label(&self) -> Result<EventLabel, DbErr> {
+    pub(super) fn event_label(&self) -> Result<EventLabel, DbErr> {
         Ok(EventLabel {
             key: EventKey(self.get("event_key")?),
             event_id: EventId(self.get::<Uuid>("event_id")?),
@@ -90,7 +90,7 @@ impl Row<'_> {
         })
     }
 
-    fn webhook_label(&self) -> Result<WebhookLabel, DbErr> {
+    pub(super) fn webhook_label(&self) -> Result<WebhookLabel, DbErr> {
         Ok(WebhookLabel {
             key: WebhookKey(self.get("webhook_key")?),
             webhook_id: self.id("webhook_id")?,

@@ -15,13 +15,14 @@ use crate::{
     domain::{
         delivery::{ChangeKind, DeliveryState},
         id::{EventKey, Position, TenantKey, WebhookKey},
-        time::{Timestamp, micros},
+        time::Timestamp,
     },
     store::{
         bulk::{
             Bulk,
-            Kind::{Number, OptionalNumber, OptionalText},
+            Kind::{Bytes, Number, OptionalNumber},
         },
+        chunk::Chunks,
         dialect::Dialect,
         failure::{Failure, corrupt},
         rows::Row,
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// A change of a delivery, on its way into the journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::store) struct Entry {
     pub(in crate::store) event_key: EventKey,
     pub(in crate::store) webhook_key: WebhookKey,
@@ -78,41 +79,15 @@ impl Place {
     }
 }
 
-static INSERT_CHANGES: Bulk = Bulk::insert(
+static INSERT_CHUNKS: Bulk = Bulk::insert(
     "journal",
     &[
         ("tenant_key", Number),
-        ("position", Number),
-        ("event_key", Number),
-        ("webhook_key", Number),
-        ("kind", Number),
-        ("change_time", Number),
-        ("status", Number),
-        ("attempt_count", Number),
-        ("due_time", OptionalNumber),
-        ("start_time", OptionalNumber),
-        ("end_time", OptionalNumber),
-        ("sla_breach_time", OptionalNumber),
-        ("outcome", OptionalNumber),
-        ("http_status", OptionalNumber),
-        ("time_taken", OptionalNumber),
-        ("error_text", OptionalText),
+        ("last_position", Number),
+        ("not_before", Number),
+        ("entries", Bytes),
     ],
 );
-
-// As in `ChangeKind::Accepted` and `DeliveryState::ACCEPTED`: half of all entries, and
-// nothing but keys and a time in them differs.
-static INSERT_ACCEPTED: Bulk = Bulk::insert(
-    "journal",
-    &[
-        ("tenant_key", Number),
-        ("position", Number),
-        ("event_key", Number),
-        ("webhook_key", Number),
-        ("change_time", Number),
-    ],
-)
-.with("kind, status, attempt_count", "1, 1, 0");
 
 // As in `DeliveryState::ACCEPTED`.
 static INSERT_DELIVERIES: Bulk = Bulk::insert(
@@ -152,26 +127,33 @@ pub(super) async fn place(
 /// Rows to be written.
 #[derive(Default)]
 struct Rows {
-    accepted: Vec<Value>,
     deliveries: Vec<Value>,
-    changes: Vec<Value>,
+    chunks: Vec<Value>,
 }
 
 impl Rows {
     /// Adds those of a tenant, which begin after `place`.
     fn add(&mut self, tenant: TenantKey, open: Open, mut place: Place) -> Commit {
-        let first = Position(place.position.0 + 1);
+        let (first, not_before) = (Position(place.position.0 + 1), place.time);
+        let mut chunks = Chunks::default();
+        let mut push = |mut entry: Entry| {
+            (_, entry.time) = place.next(entry.time);
+            if let Some(bytes) = chunks.push(&entry) {
+                push_chunk(&mut self.chunks, tenant, place.position, not_before, bytes);
+            }
+            place.position
+        };
         let mut arrivals = Vec::with_capacity(open.accepted.len());
         for mut new in open.accepted {
-            let (position, time) = place.next(new.event.ingest_time);
-            new.position = position;
-            push_accepted(&mut self.accepted, tenant, time, &new);
+            new.position = push(accepted(&new));
             push_delivery(&mut self.deliveries, tenant, &new);
             arrivals.push(Arrival::New(new));
         }
-        for entry in &open.changes {
-            let (position, time) = place.next(entry.time);
-            push_change(&mut self.changes, tenant, position, time, entry);
+        for entry in open.changes {
+            push(entry);
+        }
+        if let Some(bytes) = chunks.rest() {
+            push_chunk(&mut self.chunks, tenant, place.position, not_before, bytes);
         }
         Commit { tenant, first, last: place.position, arrivals }
     }
@@ -193,9 +175,8 @@ async fn place_one_by_one(
         let place = Place { position, time: Timestamp::from_micros(previous) };
         placed.commits.push(rows.add(tenant, open, place));
     }
-    INSERT_ACCEPTED.run(tx.sql(), rows.accepted).await?;
     INSERT_DELIVERIES.run(tx.sql(), rows.deliveries).await?;
-    INSERT_CHANGES.run(tx.sql(), rows.changes).await?;
+    INSERT_CHUNKS.run(tx.sql(), rows.chunks).await?;
     Ok(placed)
 }
 
@@ -206,11 +187,10 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
     let join = "JOIN raised USING (tenant_key)";
     let reads = |column: &str| match column {
         "position" => Some("raised.before + given.position"),
-        "change_time" => Some("GREATEST(raised.previous_time, given.change_time)"),
+        "last_position" => Some("raised.before + given.last_position"),
+        "not_before" => Some("raised.previous_time"),
         _ => None,
     };
-    let deliveries = 4 + INSERT_ACCEPTED.width();
-    let changes = deliveries + INSERT_DELIVERIES.width();
     format!(
         "WITH new AS (
            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
@@ -223,13 +203,11 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
              previous_time = h.head_time, head_time = GREATEST(h.head_time, new.newest)
            FROM new JOIN locked USING (tenant_key) WHERE h.tenant_key = new.tenant_key
            RETURNING h.tenant_key, h.head - new.entries AS before, h.previous_time),
-         accepted AS ({}),
          deliveries AS ({}),
-         changes AS ({})
+         chunks AS ({})
          SELECT tenant_key, before, pg_current_xact_id()::text AS transaction FROM raised",
-        INSERT_ACCEPTED.part(4, join, reads),
-        INSERT_DELIVERIES.part(deliveries, join, reads),
-        INSERT_CHANGES.part(changes, join, reads),
+        INSERT_DELIVERIES.part(4, join, reads),
+        INSERT_CHUNKS.part(4 + INSERT_DELIVERIES.width(), join, reads),
     )
 });
 
@@ -244,9 +222,8 @@ async fn place_at_once(tx: &WriteTx, open: BTreeMap<TenantKey, Open>) -> Result<
     for (tenant, open) in open {
         placed.commits.push(rows.add(tenant, open, Place::default()));
     }
-    values.extend(INSERT_ACCEPTED.arrays(rows.accepted)?);
     values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
-    values.extend(INSERT_CHANGES.arrays(rows.changes)?);
+    values.extend(INSERT_CHUNKS.arrays(rows.chunks)?);
     let mut before = BTreeMap::new();
     for row in tx.query(&PLACE, values).await?.iter().map(Row) {
         before.insert(TenantKey(row.get("tenant_key")?), row.get::<i64>("before")?);
@@ -269,14 +246,14 @@ fn no_journal() -> DbErr {
     corrupt("tenant: it has no journal")
 }
 
-fn push_accepted(to: &mut Vec<Value>, tenant: TenantKey, time: Timestamp, new: &NewDelivery) {
-    to.extend([
-        tenant.0.into(),
-        new.position.0.into(),
-        new.event_key.0.into(),
-        new.target.webhook_key.0.into(),
-        time.micros().into(),
-    ]);
+fn accepted(new: &NewDelivery) -> Entry {
+    Entry {
+        event_key: new.event_key,
+        webhook_key: new.target.webhook_key,
+        kind: ChangeKind::Accepted,
+        time: new.event.ingest_time,
+        state: DeliveryState::ACCEPTED,
+    }
 }
 
 fn push_delivery(to: &mut Vec<Value>, tenant: TenantKey, new: &NewDelivery) {
@@ -291,33 +268,12 @@ fn push_delivery(to: &mut Vec<Value>, tenant: TenantKey, new: &NewDelivery) {
     ]);
 }
 
-fn push_change(
+fn push_chunk(
     to: &mut Vec<Value>,
     tenant: TenantKey,
-    at: Position,
-    time: Timestamp,
-    entry: &Entry,
+    last: Position,
+    not_before: Timestamp,
+    entries: Vec<u8>,
 ) {
-    let optional = |time: Option<Timestamp>| Value::from(time.map(Timestamp::micros));
-    let DeliveryState { status, attempt_count, due_time, start_time, end_time, .. } = entry.state;
-    let last = entry.state.last.as_ref();
-    let error = last.filter(|last| !last.error.is_empty()).map(|last| last.error.clone());
-    to.extend([
-        tenant.0.into(),
-        at.0.into(),
-        entry.event_key.0.into(),
-        entry.webhook_key.0.into(),
-        entry.kind.number().into(),
-        time.micros().into(),
-        status.number().into(),
-        i64::from(attempt_count).into(),
-        optional(due_time),
-        optional(start_time),
-        optional(end_time),
-        optional(entry.state.sla_breach_time),
-        last.map(|last| last.outcome.number()).into(),
-        last.map(|last| i32::from(last.http_status)).into(),
-        last.map(|last| micros(last.time_taken)).into(),
-        error.into(),
-    ]);
+    to.extend([tenant.0.into(), last.0.into(), not_before.micros().into(), entries.into()]);
 }

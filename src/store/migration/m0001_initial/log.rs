@@ -4,7 +4,7 @@ use crate::store::migration::words::Words;
 
 /// Tables and indexes, in the order of their making.
 pub(super) fn statements(words: &Words) -> Vec<String> {
-    let Words { key, serial, uuid, clustered, bytewise, roomy, .. } = words;
+    let Words { key, serial, uuid, bytes, clustered, bytewise, roomy, .. } = words;
     vec![
         // The payload comes last, so that the other columns are read without it.
         format!(
@@ -217,26 +217,15 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
         ),
         "CREATE INDEX notices_mail ON notices (due_time, notice_key) WHERE kind = 1".to_owned(),
         "CREATE INDEX notices_alert ON notices (webhook_key, notice_key) WHERE kind = 2".to_owned(),
-        // Append-only: each change of a delivery, with the delivery as it was then.
+        // Append-only: each change of a delivery, with the delivery as it was then. A row
+        // holds consecutive entries; none of them counts as earlier than not_before.
         format!(
             "CREATE TABLE journal (
             tenant_key BIGINT NOT NULL,
-            position BIGINT NOT NULL,
-            event_key BIGINT NOT NULL,
-            webhook_key BIGINT NOT NULL,
-            kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
-            change_time BIGINT NOT NULL,
-            status INTEGER NOT NULL,
-            attempt_count BIGINT NOT NULL,
-            due_time BIGINT,
-            start_time BIGINT,
-            end_time BIGINT,
-            sla_breach_time BIGINT,
-            outcome INTEGER,
-            http_status INTEGER,
-            time_taken BIGINT,
-            error_text TEXT,
-            PRIMARY KEY (tenant_key, position)
+            last_position BIGINT NOT NULL,
+            not_before BIGINT NOT NULL,
+            entries {bytes} NOT NULL,
+            PRIMARY KEY (tenant_key, last_position)
         ) {clustered}"
         ),
     ]
