@@ -128,7 +128,7 @@ fn statements(words: &Words) -> Vec<String> {
             active BOOLEAN NOT NULL,
             description TEXT NOT NULL,
             schema_json TEXT NOT NULL,
-            enforcement INTEGER NOT NULL CHECK (enforcement IN (1, 2, 3)),
+            enforcement INTEGER NOT NULL CHECK (enforcement BETWEEN 1 AND 3),
             attribution TEXT NOT NULL,
             version BIGINT NOT NULL,
             config_version BIGINT NOT NULL,

@@ -45,7 +45,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             ingest_time BIGINT NOT NULL,
             position BIGINT NOT NULL,
             order_key BIGINT,
-            status INTEGER NOT NULL CHECK (status IN (1, 2, 3, 4, 5)),
+            status INTEGER NOT NULL CHECK (status BETWEEN 1 AND 5),
             attempt_count BIGINT NOT NULL,
             due_time BIGINT,
             sla_due_time BIGINT,
@@ -64,7 +64,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             PRIMARY KEY (event_key, webhook_key),
             CHECK ((end_time IS NULL) = (status IN (1, 2))),
             CHECK (status <> 2 OR due_time IS NOT NULL),
-            CHECK (due_time IS NULL OR status IN (1, 2, 3)),
+            CHECK (due_time IS NULL OR status BETWEEN 1 AND 3),
             CHECK ((divert_reason IS NULL) = (status <> 4))
         ) {clustered}"
         ),
@@ -152,7 +152,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             tenant_key BIGINT NOT NULL,
             job_id {uuid} NOT NULL UNIQUE,
             kind INTEGER NOT NULL CHECK (kind IN (1, 2)),
-            state INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
+            state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),
             selection TEXT NOT NULL,
             max_per_second DOUBLE PRECISION NOT NULL,
             selected_count BIGINT NOT NULL,
