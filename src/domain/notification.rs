@@ -32,7 +32,7 @@ pub fn format_headers(format: PayloadFormat) -> &'static [&'static str] {
 }
 
 /// What such a header says in attempt number `attempt`.
-fn format_header(name: &str, event: &EventIdentity<'_>, attempt: u32) -> String {
+pub fn format_header(name: &str, event: &EventIdentity<'_>, attempt: u32) -> String {
     match name {
         "x-superoffice-event" => header_text(event.event_name),
         "x-superoffice-eventid" => event.event_id.to_owned(),
@@ -41,30 +41,17 @@ fn format_header(name: &str, event: &EventIdentity<'_>, attempt: u32) -> String 
     }
 }
 
-/// The headers that Tidings itself sends with attempt number `attempt`. Text
-/// beyond visible ASCII is percent-encoded.
-pub fn event_headers(
-    format: PayloadFormat,
-    webhook: WebhookId,
-    event: &EventIdentity<'_>,
-    attempt: u32,
-) -> Vec<(&'static str, String)> {
-    let mut headers = own_headers(webhook, event, attempt);
-    let format = format_headers(format).iter();
-    headers.extend(format.map(|name| (*name, format_header(name, event, attempt))));
-    headers
-}
+/// The header that counts attempts, from 1.
+pub const ATTEMPT_HEADER: &str = "tidings-attempt";
+/// The header that names the webhook.
+pub const WEBHOOK_HEADER: &str = "tidings-webhook-id";
 
-fn own_headers(
-    webhook: WebhookId,
-    event: &EventIdentity<'_>,
-    attempt: u32,
-) -> Vec<(&'static str, String)> {
+/// The headers that tell of an event: the same for all webhooks and attempts. Text
+/// beyond visible ASCII is percent-encoded.
+pub fn event_headers(event: &EventIdentity<'_>) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("tidings-event-id", event.event_id.to_owned()),
         ("tidings-event-name", header_text(event.event_name)),
-        ("tidings-webhook-id", webhook.to_string()),
-        ("tidings-attempt", attempt.to_string()),
     ];
     for (name, value) in
         [("tidings-ref-id", event.ref_id), ("tidings-request-id", event.request_id)]
@@ -110,7 +97,9 @@ pub fn shown_headers(
     event: &EventIdentity<'_>,
     attempt: u32,
 ) -> Vec<Header> {
-    let own = own_headers(webhook, event, attempt).into_iter();
+    let own = event_headers(event)
+        .into_iter()
+        .chain([(WEBHOOK_HEADER, webhook.to_string()), (ATTEMPT_HEADER, attempt.to_string())]);
     let masked = masked.iter().cloned().map(|mut header| {
         if header.values.is_empty() {
             header.values.push(format_header(&header.name, event, attempt));
@@ -163,8 +152,9 @@ mod tests {
                 ref_id: &ref_id,
                 request_id: &request_id,
             };
-            let headers = event_headers(PayloadFormat::SuperOffice, "0123456789abcdef01234567".parse().expect("an id"), &event, 1);
-            prop_assert_eq!(headers.len(), 9 - usize::from(ref_id.is_empty()) - usize::from(request_id.is_empty()));
+            let mut headers = event_headers(&event);
+            prop_assert_eq!(headers.len(), 4 - usize::from(ref_id.is_empty()) - usize::from(request_id.is_empty()));
+            headers.extend(SUPEROFFICE.map(|name| (name, format_header(name, &event, 1))));
             for (name, value) in headers {
                 prop_assert!(value.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}: {:?}", name, value);
             }

@@ -52,10 +52,12 @@ impl Dispatcher {
     fn catch_up(&mut self, tenant: TenantKey) {
         let Some(gap) = self.sequence.next_read(tenant) else { return };
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
+        let outgoings = self.outgoings.clone();
         let shards = self.ownership.shards();
         self.tasks.spawn(async move {
             loop {
-                let found = store.arrivals(tenant, gap.after, gap.to, &shards, PAGE).await;
+                let known = |key| outgoings.event(key);
+                let found = store.arrivals(tenant, gap.after, gap.to, &shards, PAGE, &known).await;
                 let Ok((arrivals, to)) = found else {
                     tokio::time::sleep(AFTER_ERROR).await;
                     continue;
@@ -83,13 +85,14 @@ impl Dispatcher {
                     // Deliveries of one event stand together and share it.
                     let shared = match &outgoing {
                         Some((key, shared)) if *key == new.event_key => Arc::clone(shared),
-                        _ => Outgoing::new(Arc::clone(&new.event)),
+                        _ => self.outgoings.share(new.event_key, Arc::clone(&new.event)),
                     };
                     outgoing = Some((new.event_key, Arc::clone(&shared)));
                     self.accept_new(new.target.webhook_key, Delivery::accepted(&new, shared))
                 }
                 Arrival::Read { webhook_key, delivery } => {
-                    self.accept_new(webhook_key, Delivery::loaded(delivery))
+                    let delivery = Delivery::loaded(delivery, &self.outgoings);
+                    self.accept_new(webhook_key, delivery)
                 }
                 Arrival::Stored { webhook_key, position, order } => {
                     self.lane(webhook_key).leave(position, order);

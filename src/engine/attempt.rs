@@ -9,13 +9,15 @@ use super::{clock::Clock, delivery::Delivery, lane_config::LaneConfig};
 use crate::{
     domain::{
         delivery::{Attempt, AttemptOutcome, AttemptSummary},
-        notification::{EventIdentity, event_headers},
+        notification::{ATTEMPT_HEADER, format_header, format_headers},
         retry_after,
         signature::Signer,
         time::Timestamp,
     },
     sender::{Answer, Connection, Failure, FailureKind, Request},
 };
+
+const ATTEMPT: HeaderName = HeaderName::from_static(ATTEMPT_HEADER);
 
 /// An attempt that was made.
 pub(super) struct Attempted {
@@ -69,20 +71,13 @@ fn is_success(answer: &Answer) -> bool {
 }
 
 fn request(lane: &LaneConfig, delivery: &Delivery, number: u32, now: Timestamp) -> Request {
-    let event = &delivery.outgoing.event;
-    let event_id = event.event_id.to_string();
-    let identity = EventIdentity {
-        event_id: &event_id,
-        event_name: &event.event_name,
-        ref_id: &event.ref_id,
-        request_id: &event.request_id,
-    };
+    let event = delivery.outgoing.id();
     let mut headers = lane.headers.clone();
-    let webhook = &lane.webhook;
-    let format = webhook.spec.payload_format;
-    for (name, value) in event_headers(format, webhook.webhook_id, &identity, number) {
+    headers.extend(delivery.outgoing.headers().iter().cloned());
+    headers.insert(ATTEMPT, HeaderValue::from(number));
+    for name in format_headers(lane.webhook.spec.payload_format) {
         // They are visible ASCII by construction.
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Ok(value) = HeaderValue::try_from(format_header(name, &event, number)) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
@@ -93,7 +88,7 @@ fn request(lane: &LaneConfig, delivery: &Delivery, number: u32, now: Timestamp) 
         _ => delivery.outgoing.body(&lane.tenant, &lane.recipe),
     };
     if let Some(signer) = &lane.signer {
-        sign(&mut headers, signer, &event_id, now, &body);
+        sign(&mut headers, signer, event.event_id, now, &body);
     }
     Request { method, headers, body }
 }

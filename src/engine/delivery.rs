@@ -1,8 +1,12 @@
 //! A delivery in memory, and what is shared by all deliveries of one event.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+};
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::{
@@ -11,6 +15,7 @@ use crate::{
         delivery::DeliveryState,
         event::Event,
         id::{EventKey, Position, TenantId},
+        notification::{EventIdentity, event_headers},
         order::OrderKey,
         time::Timestamp,
     },
@@ -19,20 +24,59 @@ use crate::{
 
 /// Bytes of a delivery beside its payload: itself, its place in the lane, its event.
 const OVERHEAD: usize = 768;
+/// Names of events beside those that lanes hold, roughly: a few are not worth looking for.
+const LEAST: usize = 256;
 
 /// An event on its way out. A body is built by the first attempt that needs it, once
 /// for all webhooks of that recipe.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) event: Arc<Event>,
+    shown: OnceLock<Shown>,
     plain: OnceLock<Bytes>,
     /// The other bodies; few, as webhooks of one event seldom differ much.
     special: Mutex<Vec<(Arc<Recipe>, Bytes)>>,
 }
 
+/// What all attempts say of an event.
+#[derive(Debug)]
+struct Shown {
+    event_id: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
 impl Outgoing {
     pub(super) fn new(event: Arc<Event>) -> Arc<Self> {
-        Arc::new(Self { event, plain: OnceLock::new(), special: Mutex::default() })
+        let (shown, plain) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { event, shown, plain, special: Mutex::default() })
+    }
+
+    fn shown(&self) -> &Shown {
+        self.shown.get_or_init(|| {
+            let event_id = self.event.event_id.to_string();
+            let headers = event_headers(&self.identity(&event_id)).into_iter();
+            // They are visible ASCII by construction.
+            let header = |(name, value)| {
+                Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+            };
+            let headers = headers.filter_map(header).collect();
+            Shown { event_id, headers }
+        })
+    }
+
+    fn identity<'a>(&'a self, event_id: &'a str) -> EventIdentity<'a> {
+        let Event { event_name, ref_id, request_id, .. } = &*self.event;
+        EventIdentity { event_id, event_name, ref_id, request_id }
+    }
+
+    /// What identifies the event.
+    pub(super) fn id(&self) -> EventIdentity<'_> {
+        self.identity(&self.shown().event_id)
+    }
+
+    /// The headers that tell of it.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.shown().headers
     }
 
     /// The body by that recipe.
@@ -49,6 +93,40 @@ impl Outgoing {
         let body = build();
         built.push((Arc::clone(recipe), body.clone()));
         body
+    }
+}
+
+/// The events that lanes hold, so that those of many webhooks are there once. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Outgoings(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    by_key: HashMap<EventKey, Weak<Outgoing>>,
+    /// How many there may be until those that nobody holds any more are looked for.
+    most: usize,
+}
+
+impl Outgoings {
+    /// The event of that key, where a lane holds it.
+    pub(super) fn event(&self, key: EventKey) -> Option<Arc<Event>> {
+        let held = self.0.lock().by_key.get(&key).and_then(Weak::upgrade);
+        held.map(|outgoing| Arc::clone(&outgoing.event))
+    }
+
+    /// An event on its way out: as lanes hold it, where one does.
+    pub(super) fn share(&self, key: EventKey, event: Arc<Event>) -> Arc<Outgoing> {
+        let mut held = self.0.lock();
+        if let Some(outgoing) = held.by_key.get(&key).and_then(Weak::upgrade) {
+            return outgoing;
+        }
+        let outgoing = Outgoing::new(event);
+        held.by_key.insert(key, Arc::downgrade(&outgoing));
+        if held.by_key.len() > held.most {
+            held.by_key.retain(|_, outgoing| outgoing.strong_count() > 0);
+            held.most = 2 * held.by_key.len() + LEAST;
+        }
+        outgoing
     }
 }
 
@@ -79,11 +157,11 @@ impl Delivery {
         }
     }
 
-    pub(super) fn loaded(stored: StoredDelivery) -> Self {
+    pub(super) fn loaded(stored: StoredDelivery, outgoings: &Outgoings) -> Self {
         Self {
             event_key: stored.event_key,
             position: stored.position,
-            outgoing: Outgoing::new(stored.event),
+            outgoing: outgoings.share(stored.event_key, stored.event),
             state: stored.state,
             sla_due_time: stored.sla_due_time,
             order: stored.order,

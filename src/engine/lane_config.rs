@@ -9,9 +9,10 @@ use crate::{
         body::{PayloadFormat, Recipe},
         id::TenantId,
         limits,
+        notification::WEBHOOK_HEADER,
         retry::RetryPolicy,
         signature::Signer,
-        webhook::{HttpDestination, Method, Webhook},
+        webhook::{HttpDestination, Method, Webhook, WebhookSpec},
     },
     sender::{Limits, Target},
 };
@@ -51,7 +52,7 @@ impl LaneConfig {
             },
             target: Target::parse(&destination.url).ok(),
             recipe: Arc::new(Recipe::new(&webhook.spec)),
-            headers: headers(destination, webhook.spec.payload_format),
+            headers: headers(&webhook),
             signer: webhook.spec.signing.as_ref().map(Signer::new),
             limits: Limits {
                 timeout: destination.timeout.unwrap_or(default_timeout),
@@ -68,7 +69,17 @@ impl LaneConfig {
     }
 }
 
-fn headers(destination: &HttpDestination, format: PayloadFormat) -> HeaderMap {
+fn headers(webhook: &Webhook) -> HeaderMap {
+    let WebhookSpec { destination, payload_format, .. } = &webhook.spec;
+    let mut headers = configured_headers(destination, *payload_format);
+    // It is hexadecimal.
+    if let Ok(id) = HeaderValue::try_from(webhook.webhook_id.to_string()) {
+        headers.insert(WEBHOOK_HEADER, id);
+    }
+    headers
+}
+
+fn configured_headers(destination: &HttpDestination, format: PayloadFormat) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for configured in &destination.headers {
         let Ok(name) = HeaderName::try_from(&configured.name) else { continue };
@@ -115,7 +126,7 @@ mod tests {
                 return Ok(());
             }
             let destination = HttpDestination { headers: configured.clone(), ..Default::default() };
-            let sent = headers(&destination, PayloadFormat::Event);
+            let sent = configured_headers(&destination, PayloadFormat::Event);
             for header in &configured {
                 let values: Vec<_> = sent.get_all(&header.name).iter().map(|v| v.as_bytes()).collect();
                 let expected: Vec<_> = header.values.iter().map(|v| v.as_bytes()).collect();

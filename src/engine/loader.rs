@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{
-    delivery::Delivery,
+    delivery::{Delivery, Outgoings},
     dispatcher::Dispatcher,
     input::Input,
     lane::{Lane, LoadStart},
@@ -20,7 +20,7 @@ use crate::{
         order::OrderKey,
         time::Timestamp,
     },
-    store::{LaneBacklog, Store},
+    store::{LaneBacklog, Store, StoredDelivery},
 };
 
 /// Lanes that are read at once.
@@ -129,7 +129,8 @@ impl Dispatcher {
             let wanted = Wanted::next(lane, now, room);
             let load = Load { lane: key, start: lane.begin_load(), now, room, wanted };
             self.loads += 1;
-            start(&self.tasks, self.store.clone(), load, self.inputs.clone());
+            let (store, outgoings) = (self.store.clone(), self.outgoings.clone());
+            start(&self.tasks, store, outgoings, load, self.inputs.clone());
         }
     }
 
@@ -181,14 +182,20 @@ impl Dispatcher {
 }
 
 /// Starts to read; the answer comes as a message.
-fn start(tasks: &Tasks, store: Store, load: Load, answer: mpsc::UnboundedSender<Input>) {
+fn start(
+    tasks: &Tasks,
+    store: Store,
+    outgoings: Outgoings,
+    load: Load,
+    answer: mpsc::UnboundedSender<Input>,
+) {
     tasks.spawn(async move {
-        let result = read(&store, &load).await;
+        let result = read(&store, &outgoings, &load).await;
         let _ = answer.send(Input::Loaded(Loaded { load, result }));
     });
 }
 
-async fn read(store: &Store, load: &Load) -> Result<Found> {
+async fn read(store: &Store, outgoings: &Outgoings, load: &Load) -> Result<Found> {
     let room = load.room;
     match &load.wanted {
         Wanted::Standing => {
@@ -201,34 +208,42 @@ async fn read(store: &Store, load: &Load) -> Result<Found> {
             let mut found = Found::default();
             for key in keys {
                 let bytes = room.bytes / keys.len();
-                let LaneBacklog { deliveries, complete } =
-                    store.of_key(load.lane, *key, limit, bytes).await?;
-                let deliveries = deliveries.into_iter().map(Delivery::loaded).collect();
-                found.keys.push((*key, deliveries, complete));
+                let LaneBacklog { deliveries, complete } = store
+                    .of_key(load.lane, *key, (limit, bytes), &|key| outgoings.event(key))
+                    .await?;
+                found.keys.push((*key, loaded(deliveries, outgoings), complete));
             }
             Ok(found)
         }
-        Wanted::Rows { waiting, due } => read_rows(store, load, waiting.as_deref(), *due).await,
+        Wanted::Rows { waiting, due } => {
+            read_rows(store, outgoings, load, waiting.as_deref(), *due).await
+        }
     }
+}
+
+fn loaded(deliveries: Vec<StoredDelivery>, outgoings: &Outgoings) -> Vec<Delivery> {
+    deliveries.into_iter().map(|stored| Delivery::loaded(stored, outgoings)).collect()
 }
 
 async fn read_rows(
     store: &Store,
+    outgoings: &Outgoings,
     load: &Load,
     waiting: Option<&[OrderKey]>,
     due: Option<(usize, usize)>,
 ) -> Result<Found> {
     let limit = load.room.deliveries.clamp(1, PAGE);
+    let known = |key| outgoings.event(key);
     let mut found = Found::default();
     let mut bytes = load.room.bytes;
-    if let Some((known, known_bytes)) = due {
-        let page_bytes = bytes.saturating_add(known_bytes);
+    if let Some((held, held_bytes)) = due {
+        let page_bytes = bytes.saturating_add(held_bytes);
         let LaneBacklog { deliveries, complete } =
-            store.due(load.lane, load.now, limit + known, page_bytes).await?;
+            store.due(load.lane, load.now, (limit + held, page_bytes), &known).await?;
         // What did not fit is due already; what comes later has its time.
         let next =
             if complete { store.next_due(load.lane, load.now).await? } else { Some(load.now) };
-        let deliveries: Vec<Delivery> = deliveries.into_iter().map(Delivery::loaded).collect();
+        let deliveries = loaded(deliveries, outgoings);
         let left = page_bytes.saturating_sub(deliveries.iter().map(Delivery::bytes).sum());
         bytes = bytes.min(left);
         found.due = Some((deliveries, next));
@@ -241,9 +256,8 @@ async fn read_rows(
             end = end.max(store.lane_head(load.lane).await?);
         }
         let LaneBacklog { deliveries, complete } =
-            store.waiting(load.lane, load.start.cursor, skip, limit, bytes).await?;
-        let deliveries = deliveries.into_iter().map(Delivery::loaded).collect();
-        found.waiting = Some((deliveries, complete.then_some(end)));
+            store.waiting(load.lane, load.start.cursor, skip, (limit, bytes), &known).await?;
+        found.waiting = Some((loaded(deliveries, outgoings), complete.then_some(end)));
     }
     Ok(found)
 }

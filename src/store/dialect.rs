@@ -67,6 +67,17 @@ impl Dialect {
         }
     }
 
+    /// The numbers of a parameter that [`Self::list`] made as a table with the columns `value`
+    /// and `key`, by which they are in their order.
+    pub(super) fn listed(self, parameter: &str, table: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_each({parameter}) AS {table}"),
+            Self::Postgres => {
+                format!("unnest({parameter}) WITH ORDINALITY AS {table}(value, key)")
+            }
+        }
+    }
+
     /// Numbers as one parameter.
     pub(super) fn list(self, numbers: impl IntoIterator<Item = i64>) -> Value {
         match self {

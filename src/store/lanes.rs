@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, DbErr, Statement, StreamTrait, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait, Value};
 
 use super::{Arrival, Store, failure::Failure, rows::Row, timed::within};
 use crate::domain::{
@@ -47,15 +47,17 @@ pub struct LaneBacklog {
     pub complete: bool,
 }
 
-const COLUMNS: &str = "d.position, d.order_key, d.status, d.attempt_count, d.due_time, d.start_time, d.end_time, \
-    d.sla_due_time, d.requeue_time, d.sla_breach_time, d.outcome, d.http_status, d.time_taken, d.error_text, \
-    e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time, e.occur_time, \
-    e.ordering_key, e.attributes, e.enrichments, e.payload";
+/// The events that a caller has in memory already: they are not read again.
+pub type Known<'a> = &'a (dyn Fn(EventKey) -> Option<Arc<Event>> + Sync);
+
+const COLUMNS: &str = "d.event_key, d.position, d.order_key, d.status, d.attempt_count, d.due_time, \
+    d.start_time, d.end_time, d.sla_due_time, d.requeue_time, d.sla_breach_time, d.outcome, \
+    d.http_status, d.time_taken, d.error_text";
 
 impl Store {
     /// Deliveries that wait for their turn after a position, in order, but for those
     /// of the keys to `skip`: at most `limit`, and no more once their payloads exceed
-    /// `bytes`.
+    /// `bytes`. Events that are `known` are not read.
     ///
     /// # Errors
     ///
@@ -65,16 +67,16 @@ impl Store {
         lane: WebhookKey,
         after: Position,
         skip: &[OrderKey],
-        limit: usize,
-        bytes: usize,
+        (limit, bytes): (usize, usize),
+        known: Known<'_>,
     ) -> Result<LaneBacklog> {
         // The conditions are written as the partial index has them, or it is not used.
         let waiting = "d.webhook_key = $1 AND d.status = 1 AND d.due_time IS NULL
              AND d.position > $2";
         let sql = if skip.is_empty() {
             format!(
-                "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
-                 WHERE {waiting} ORDER BY d.position LIMIT {limit}"
+                "SELECT {COLUMNS} FROM deliveries d WHERE {waiting}
+                 ORDER BY d.position LIMIT {limit}"
             )
         } else {
             // What is skipped may be very much: the index alone is walked over it.
@@ -84,10 +86,11 @@ impl Store {
                    AND (d.order_key IS NULL OR d.order_key NOT IN ({skip}))
                    ORDER BY d.position LIMIT {limit}) AS found
                  JOIN deliveries d ON d.event_key = found.event_key AND d.webhook_key = $1
-                 JOIN events e ON e.event_key = d.event_key ORDER BY d.position"
+                 ORDER BY d.position"
             )
         };
-        Ok(self.backlog(sql, vec![lane.0.into(), after.0.into()], limit, bytes).await?)
+        let values = [lane.0.into(), after.0.into()];
+        Ok(self.backlog(sql, values, (limit, bytes), known).await?)
     }
 
     /// What came to wait in lanes of these shards by a part of a tenant's journal, and
@@ -103,6 +106,7 @@ impl Store {
         to: Position,
         shards: &Shards,
         limit: usize,
+        known: Known<'_>,
     ) -> Result<(Vec<Arrival>, Position)> {
         let part = self.journal_part(tenant, after, limit).await?;
         let last = part.entries.last().map_or(to, |(position, _)| to.min(*position));
@@ -113,7 +117,7 @@ impl Store {
                 && shards.contains(Shard::of(entry.webhook_key))
         });
         let brought: Vec<_> = brought.map(|(at, e)| (at, e.event_key, e.webhook_key)).collect();
-        let unsettled = self.unsettled(&brought, shards).await?;
+        let unsettled = self.unsettled(&brought, shards, known).await?;
         let arrival =
             |(at, event, webhook)| arrival(at, webhook, unsettled.get(&(event, webhook))?);
         Ok((brought.into_iter().filter_map(arrival).collect(), last))
@@ -124,13 +128,13 @@ impl Store {
         &self,
         of: &[(Position, EventKey, WebhookKey)],
         shards: &Shards,
+        known: Known<'_>,
     ) -> std::result::Result<HashMap<(EventKey, WebhookKey), StoredDelivery>, Failure> {
         if of.is_empty() {
             return Ok(HashMap::new());
         }
         let sql = format!(
             "SELECT d.webhook_key, {COLUMNS} FROM deliveries d
-             JOIN events e ON e.event_key = d.event_key
              WHERE {} AND {} AND d.end_time IS NULL",
             self.dialect().is_in("d.event_key", "$1"),
             self.dialect().is_in("(d.webhook_key & 255)", "$2"),
@@ -139,11 +143,15 @@ impl Store {
         let shards = shards.iter().map(|shard| shard.last_byte_of_keys().into());
         let values = [self.dialect().list(events), self.dialect().list(shards)];
         let rows = self.query(&sql, values).await?;
+        let (events, _) = self.events_of(&rows, usize::MAX, known).await?;
         let delivery = |row| {
-            let (row, delivery) = (Row(row), read(&Row(row))?);
-            Ok(((delivery.event_key, WebhookKey(row.get("webhook_key")?)), delivery))
+            let (row, key) = (Row(row), EventKey(Row(row).get("event_key")?));
+            let Some(event) = events.get(&key) else { return Ok(None) };
+            let webhook_key = WebhookKey(row.get("webhook_key")?);
+            Ok(Some(((key, webhook_key), read(&row, Arc::clone(event))?)))
         };
-        Ok(rows.iter().map(delivery).collect::<std::result::Result<_, DbErr>>()?)
+        let unsettled = rows.iter().filter_map(|row| delivery(row).transpose());
+        Ok(unsettled.collect::<std::result::Result<_, DbErr>>()?)
     }
 
     /// What is left of an order key, in order.
@@ -155,15 +163,16 @@ impl Store {
         &self,
         lane: WebhookKey,
         key: OrderKey,
-        limit: usize,
-        bytes: usize,
+        (limit, bytes): (usize, usize),
+        known: Known<'_>,
     ) -> Result<LaneBacklog> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
+            "SELECT {COLUMNS} FROM deliveries d
              WHERE d.webhook_key = $1 AND d.order_key = $2 AND d.end_time IS NULL
              ORDER BY d.position LIMIT {limit}"
         );
-        Ok(self.backlog(sql, vec![lane.0.into(), key.0.into()], limit, bytes).await?)
+        let values = [lane.0.into(), key.0.into()];
+        Ok(self.backlog(sql, values, (limit, bytes), known).await?)
     }
 
     /// The newest position that a delivery of the lane can have.
@@ -204,16 +213,17 @@ impl Store {
         &self,
         lane: WebhookKey,
         now: Timestamp,
-        limit: usize,
-        bytes: usize,
+        (limit, bytes): (usize, usize),
+        known: Known<'_>,
     ) -> Result<LaneBacklog> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.event_key = d.event_key
+            "SELECT {COLUMNS} FROM deliveries d
              WHERE d.webhook_key = $1 AND d.due_time IS NOT NULL AND d.due_time <= $2
              AND d.order_key IS NULL
              ORDER BY d.due_time LIMIT {limit}"
         );
-        Ok(self.backlog(sql, vec![lane.0.into(), now.micros().into()], limit, bytes).await?)
+        let values = [lane.0.into(), now.micros().into()];
+        Ok(self.backlog(sql, values, (limit, bytes), known).await?)
     }
 
     /// When the first attempt after `now` is due of what stands in no order.
@@ -230,38 +240,84 @@ impl Store {
         Ok(due.map_err(Failure::from)?.flatten())
     }
 
+    /// Deliveries first, and then their events: what waits for many webhooks is read once.
     async fn backlog(
         &self,
         sql: String,
-        values: Vec<Value>,
-        limit: usize,
-        bytes: usize,
+        values: [Value; 2],
+        (limit, bytes): (usize, usize),
+        known: Known<'_>,
     ) -> std::result::Result<LaneBacklog, Failure> {
-        let read = self.stream_backlog(sql, values, limit, bytes);
-        within(self.readers.limit, read).await
-    }
-
-    async fn stream_backlog(
-        &self,
-        sql: String,
-        values: Vec<Value>,
-        limit: usize,
-        bytes: usize,
-    ) -> std::result::Result<LaneBacklog, Failure> {
-        let statement =
-            Statement::from_sql_and_values(self.readers.get_database_backend(), sql, values);
-        let mut rows = self.readers.connection.stream_raw(statement).await?;
-        let (mut deliveries, mut size) = (Vec::new(), 0);
-        while let Some(row) = rows.try_next().await? {
-            let delivery = read(&Row(&row))?;
-            size += delivery.event.bytes();
-            deliveries.push(delivery);
+        let rows = self.query(&sql, values).await?;
+        let (events, all) = self.events_of(&rows, bytes, known).await?;
+        let (mut deliveries, mut size) = (Vec::with_capacity(rows.len()), 0);
+        for row in rows.iter().map(Row) {
+            let Some(event) = events.get(&EventKey(row.get("event_key")?)) else {
+                if all {
+                    // Retention came in between.
+                    continue;
+                }
+                return Ok(LaneBacklog { deliveries, complete: false });
+            };
+            size += event.bytes();
+            deliveries.push(read(&row, Arc::clone(event))?);
             if size > bytes {
                 return Ok(LaneBacklog { deliveries, complete: false });
             }
         }
-        let complete = deliveries.len() < limit;
-        Ok(LaneBacklog { deliveries, complete })
+        Ok(LaneBacklog { deliveries, complete: rows.len() < limit })
+    }
+
+    /// The events of deliveries, and whether these are all: no more are read once their
+    /// payloads exceed `bytes`.
+    async fn events_of(
+        &self,
+        deliveries: &[QueryResult],
+        bytes: usize,
+        known: Known<'_>,
+    ) -> std::result::Result<(HashMap<EventKey, Arc<Event>>, bool), Failure> {
+        let (mut events, mut missing) = (HashMap::with_capacity(deliveries.len()), Vec::new());
+        for row in deliveries.iter().map(Row) {
+            let key = EventKey(row.get("event_key")?);
+            match known(key) {
+                Some(event) => drop(events.insert(key, event)),
+                None => missing.push(key.0),
+            }
+        }
+        // One after the other, where they are not: most keys rise with the places.
+        missing.dedup();
+        let all = missing.is_empty()
+            || within(self.readers.limit, self.stream_events(missing, bytes, &mut events)).await?;
+        Ok((events, all))
+    }
+
+    async fn stream_events(
+        &self,
+        keys: Vec<i64>,
+        bytes: usize,
+        to: &mut HashMap<EventKey, Arc<Event>>,
+    ) -> std::result::Result<bool, Failure> {
+        let sql = format!(
+            "SELECT e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time,
+               e.occur_time, e.ordering_key, e.attributes, e.enrichments, e.payload
+             FROM {} {} events e ON e.event_key = wanted.value ORDER BY wanted.key",
+            self.dialect().listed("$1", "wanted"),
+            self.dialect().ordered_join()
+        );
+        let backend = self.readers.get_database_backend();
+        let values = [self.dialect().list(keys)];
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        let mut rows = self.readers.connection.stream_raw(statement).await?;
+        let mut size = 0;
+        while let Some(row) = rows.try_next().await? {
+            let event = Row(&row).event()?;
+            size += event.bytes();
+            to.insert(EventKey(Row(&row).get("event_key")?), Arc::new(event));
+            if size > bytes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -276,11 +332,11 @@ fn arrival(at: Position, webhook_key: WebhookKey, delivery: &StoredDelivery) -> 
     }
 }
 
-fn read(row: &Row<'_>) -> std::result::Result<StoredDelivery, DbErr> {
+fn read(row: &Row<'_>, event: Arc<Event>) -> std::result::Result<StoredDelivery, DbErr> {
     Ok(StoredDelivery {
         position: Position(row.get("position")?),
         event_key: EventKey(row.get("event_key")?),
-        event: Arc::new(row.event()?),
+        event,
         state: row.state()?,
         sla_due_time: row.optional_time("sla_due_time")?,
         order: row.get::<Option<i64>>("order_key")?.map(OrderKey),

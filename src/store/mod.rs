@@ -65,7 +65,7 @@ pub use self::{
     job_batch::Advanced,
     jobs::{NewJob, RunningJob},
     journal::{JournalBounds, JournalPage},
-    lanes::{LaneBacklog, StoredDelivery},
+    lanes::{Known, LaneBacklog, StoredDelivery},
     log::{LogCursor, LogRange, LogScan},
     notices::Notice,
     requeue::Requeued,

@@ -155,7 +155,10 @@ async fn what_stands_in_an_order_keeps_it_behind_an_event_that_is_made_in_parts(
     // Once nothing is left for later, all is made at once again.
     let fourth = fixture.publish(vec![new_event(Uuid::new_v4(), 1..=900, Some(0))]).await;
     for webhook in [1, 500, 1_001, 2_399, 2_500] {
-        let waiting = fixture.store.waiting(WebhookKey(webhook), Position(0), &[], 10, usize::MAX);
+        let waiting =
+            fixture
+                .store
+                .waiting(WebhookKey(webhook), Position(0), &[], (10, usize::MAX), &|_| None);
         let waiting = waiting.await.expect("read").deliveries;
         let ids: Vec<Uuid> = waiting.iter().map(|d| d.event.event_id.0).collect();
         let fourth = if webhook <= 900 { fourth.clone() } else { Vec::new() };

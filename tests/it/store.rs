@@ -177,7 +177,8 @@ async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
     let page = fixture.store.journal_after(fixture.tenant, Position(2), 10).await.expect("read");
     let settled: Vec<_> = page.changes.iter().map(|c| c.record.event.key).collect();
     assert_eq!(settled, [deliveries[1].event_key]);
-    let waiting = fixture.store.waiting(fixture.webhook, Position(0), &[], 10, usize::MAX).await;
+    let waiting =
+        fixture.store.waiting(fixture.webhook, Position(0), &[], (10, usize::MAX), &|_| None).await;
     let waiting = waiting.expect("read").deliveries;
     assert_eq!(waiting.len(), 1, "the other one still waits");
 }
@@ -193,7 +194,8 @@ async fn retention_keeps_what_is_not_settled() {
     let pruned =
         fixture.store.prune(fixture.tenant, (cutoff, cutoff), None, 100).await.expect("pruned");
     assert_eq!((pruned.entries, pruned.events, pruned.next), (3, 1, None));
-    let waiting = fixture.store.waiting(fixture.webhook, Position(0), &[], 10, usize::MAX).await;
+    let waiting =
+        fixture.store.waiting(fixture.webhook, Position(0), &[], (10, usize::MAX), &|_| None).await;
     assert_eq!(waiting.expect("read").deliveries.len(), 1);
     let bounds = fixture.store.journal_bounds(fixture.tenant).await.expect("read");
     assert_eq!((bounds.floor, bounds.head), (Position(3), Position(3)));
