@@ -82,7 +82,7 @@ use self::{
     heads::Heads,
     hints::Announcer,
     timed::Timed,
-    writer::{Told, WriteTx, Writer},
+    writer::{Audience, WriteTx, Writer},
 };
 use crate::domain::{
     error::Error,
@@ -178,8 +178,9 @@ impl Store {
             direct,
             log,
             event_keys,
-            Told::new(heads.clone(), accepted, announcer.clone()),
+            Audience::new(heads.clone(), accepted, announcer.clone()),
         );
+        let writer = writer.map_err(|e| format!("cannot open the log of {url}: {e}"))?;
         let database_id = DatabaseId(id.unsigned_abs());
         let _lock = lock.map(Arc::new);
         let store = Self {
@@ -287,13 +288,16 @@ impl Store {
         V: IntoIterator<Item = Value>,
     {
         let values: Vec<Value> = values.into_iter().collect();
-        for _ in 1..READ_TRIES {
+        let mut tries = READ_TRIES;
+        let rows = loop {
             match query(&self.readers, sql, values.clone()).await {
-                Err(error) if failure::is_passing(&error) => {}
-                done => return Ok(done?),
+                Err(error) if tries > 1 && failure::is_passing(&error) => tries -= 1,
+                done => break done?,
             }
-        }
-        Ok(query(&self.readers, sql, values).await?)
+        };
+        // Nobody is shown what a crash might take back.
+        self.writer.catch_up().await;
+        Ok(rows)
     }
 }
 

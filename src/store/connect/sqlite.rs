@@ -26,7 +26,7 @@ const STATEMENTS: usize = 256;
 /// And by the writer, whose statements are few.
 const DIRECT_STATEMENTS: usize = 64;
 /// Page cache of a connection, KiB.
-const WRITER_CACHE_KIB: i32 = 16 * 1024;
+const WRITER_CACHE_KIB: i32 = 4 * 1024;
 const READER_CACHE_KIB: i32 = 2 * 1024;
 
 /// Keeps other processes from serving the file. It is held as long as the file is open, so
@@ -77,7 +77,8 @@ pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "secure_delete", "fast")?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    // Its commits are synced by `writer::syncer`.
+    connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(Direct::new(connection))
 }

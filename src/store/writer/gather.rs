@@ -19,13 +19,18 @@ pub(super) struct Waiting {
     publishes: HashMap<TenantKey, VecDeque<PublishUnit>>,
     /// Tenants that wait, who is next first.
     turns: VecDeque<TenantKey>,
+    rows: usize,
 }
 
 impl Waiting {
     pub(super) fn push(&mut self, unit: Unit) {
         match unit {
-            Unit::Record(unit) => self.records.push(unit),
+            Unit::Record(unit) => {
+                self.rows += unit.settlements.len();
+                self.records.push(unit);
+            }
             Unit::Publish(unit) => {
+                self.rows += unit.rows();
                 let of_tenant = self.publishes.entry(unit.tenant_key).or_default();
                 if of_tenant.is_empty() {
                     self.turns.push_back(unit.tenant_key);
@@ -39,15 +44,22 @@ impl Waiting {
         self.records.is_empty() && self.turns.is_empty()
     }
 
+    /// Events, deliveries and outcomes that wait, roughly.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Takes what is written in the next transaction. Units of a tenant keep their order.
     pub(super) fn next_batch(&mut self) -> Batch {
         let records = std::mem::take(&mut self.records);
+        self.rows -= records.iter().map(|unit| unit.settlements.len()).sum::<usize>();
         let (mut publishes, mut rows) = (Vec::new(), 0);
         while publishes.len() < UNITS
             && rows < ROWS
             && let Some(unit) = self.next_publish()
         {
             rows += unit.rows();
+            self.rows -= unit.rows();
             publishes.push(unit);
         }
         Batch { publishes, records }
@@ -130,7 +142,7 @@ mod tests {
         while !waiting.is_empty() {
             left += waiting.next_batch().publishes.len();
         }
-        assert_eq!(left, 96);
+        assert_eq!((left, waiting.rows()), (96, 0));
     }
 
     #[tokio::test]

@@ -14,10 +14,11 @@ mod news;
 mod place;
 mod publish;
 mod record;
+mod syncer;
 mod times;
 mod transaction;
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, thread, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::{
@@ -31,16 +32,23 @@ pub use self::{
     record::Settlement,
 };
 use self::{
-    checkpoint::Checkpointer, event_keys::EventKeys, gather::Waiting, publish::PublishUnit,
-    record::RecordUnit, transaction::WriterState,
+    checkpoint::Checkpointer,
+    event_keys::EventKeys,
+    gather::Waiting,
+    news::Told,
+    publish::PublishUnit,
+    record::RecordUnit,
+    syncer::{Synced, Syncer},
+    transaction::{Committed, WriterState},
 };
 pub(super) use self::{
     doubt::Verdict,
     event_keys::event_keys,
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
-    news::Told,
+    news::Audience,
     place::Entry,
     publish::{Accepted, accept},
+    syncer::Progress,
     transaction::{Lock, WriteTx},
 };
 use super::{
@@ -55,6 +63,8 @@ const QUEUE_KIB: u32 = 32 * 1024;
 const TENANT_KIB: u32 = 8 * 1024;
 /// Targets of events that count as one of them.
 const TARGETS_PER_KIB: usize = 16;
+/// Rows that take longer to be written than a sync does, so that they do not wait for one.
+const MUCH: usize = 256;
 /// How often a batch is tried that meets other nodes' transactions, or loses its connection.
 const TRIES: usize = 4;
 /// Wait before outcomes in doubt are looked at again.
@@ -70,6 +80,8 @@ pub(super) struct Writer {
     /// Of each tenant that has published.
     tenant_rooms: Arc<parking_lot::Mutex<HashMap<TenantKey, Arc<Semaphore>>>>,
     expansions: Arc<Notify>,
+    /// Absent where the database syncs a commit before it says that it is done.
+    progress: Option<Progress>,
     state: Arc<Mutex<WriterState>>,
 }
 
@@ -86,10 +98,15 @@ impl Writer {
         direct: Option<Direct>,
         log: Option<Log>,
         event_keys: EventKeys,
-        told: Told,
-    ) -> Self {
-        let expansions = Arc::clone(&told.expansions);
+        audience: Audience,
+    ) -> io::Result<Self> {
+        let expansions = Arc::clone(&audience.expansions);
+        let audience = Arc::new(audience);
         let own_thread = direct.is_some();
+        let syncer = log.as_ref().map(|log| Syncer::start(&log.file, Arc::clone(&audience)));
+        let syncer = syncer.transpose()?;
+        let progress = syncer.as_ref().map(Syncer::progress);
+        let told = Told { audience, syncer };
         let state = WriterState { connection, direct, event_keys, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
@@ -101,12 +118,19 @@ impl Writer {
             tokio::spawn(run);
         }
         let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
-        Self { queue, room, tenant_rooms: Arc::default(), expansions, state }
+        Ok(Self { queue, room, tenant_rooms: Arc::default(), expansions, progress, state })
     }
 
     /// Hears when deliveries were left for later.
     pub(super) fn expansions(&self) -> &Notify {
         &self.expansions
+    }
+
+    /// Waits until everything that was committed is synced: what was read stays then.
+    pub(super) async fn catch_up(&self) {
+        if let Some(progress) = &self.progress {
+            progress.catch_up().await;
+        }
     }
 
     /// Begins a transaction of the caller's own.
@@ -198,7 +222,14 @@ async fn run(
         while let Ok(unit) = units.try_recv() {
             waiting.push(unit);
         }
-        let in_doubt = write(&state, waiting.next_batch()).await;
+        let batch = waiting.next_batch();
+        let much_waits = || {
+            while let Ok(unit) = units.try_recv() {
+                waiting.push(unit);
+            }
+            waiting.rows() >= MUCH
+        };
+        let in_doubt = write(&state, batch, much_waits).await;
         if !in_doubt.is_empty() {
             tokio::time::sleep(DOUBT_WAIT).await;
             in_doubt.into_iter().for_each(|unit| waiting.push(Unit::Record(unit)));
@@ -217,20 +248,19 @@ struct Batch {
 
 /// Writes a batch and answers its units. What fails on data is split in halves. Returns
 /// outcomes of which it is not known whether they are recorded; of a publish its caller is
-/// told so.
-async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) -> Vec<RecordUnit> {
+/// told so. While much waits, the next transaction does not wait for the disk.
+async fn write(
+    state: &Arc<Mutex<WriterState>>,
+    batch: Batch,
+    mut much_waits: impl FnMut() -> bool,
+) -> Vec<RecordUnit> {
     let mut waiting = vec![batch];
     let mut in_doubt = Vec::new();
     while let Some(batch) = waiting.pop() {
         match attempts(state, &batch).await {
-            Ok(outcomes) => {
-                // A caller that went away meanwhile misses its answer, no more.
-                for (unit, outcome) in batch.publishes.into_iter().zip(outcomes) {
-                    let _ = unit.reply.send(Ok(outcome));
-                }
-                for unit in batch.records {
-                    let _ = unit.reply.send(Ok(()));
-                }
+            Ok((outcomes, committed)) => {
+                let sync = if much_waits() { Synced::Behind } else { Synced::Now };
+                committed.tell(sync, Box::new(move || batch.done(outcomes))).await;
             }
             Err(Failure::Data(error)) if batch.len() > 1 => {
                 tracing::debug!(%error, units = batch.len(), "splitting a batch");
@@ -258,7 +288,7 @@ async fn write(state: &Arc<Mutex<WriterState>>, batch: Batch) -> Vec<RecordUnit>
 async fn attempts(
     state: &Arc<Mutex<WriterState>>,
     batch: &Batch,
-) -> Result<Vec<Published>, Failure> {
+) -> Result<(Vec<Published>, Committed), Failure> {
     for _ in 1..TRIES {
         match attempt(state, batch).await {
             Err(failure) if failure.is_passing() => {
@@ -273,15 +303,25 @@ async fn attempts(
 async fn attempt(
     state: &Arc<Mutex<WriterState>>,
     batch: &Batch,
-) -> Result<Vec<Published>, Failure> {
+) -> Result<(Vec<Published>, Committed), Failure> {
     let mut tx = WriteTx::begin_here(Arc::clone(state)).await?;
     let outcomes = publish::apply(&mut tx, &batch.publishes).await?;
     record::apply(&mut tx, &batch.records).await?;
-    tx.commit().await?;
-    Ok(outcomes)
+    Ok((outcomes, tx.commit_untold().await?))
 }
 
 impl Batch {
+    /// Answers that it is written.
+    fn done(self, outcomes: Vec<Published>) {
+        // A caller that went away meanwhile misses its answer, no more.
+        for (unit, outcome) in self.publishes.into_iter().zip(outcomes) {
+            let _ = unit.reply.send(Ok(outcome));
+        }
+        for unit in self.records {
+            let _ = unit.reply.send(Ok(()));
+        }
+    }
+
     /// Answers that it failed, but for the outcomes that may be recorded all the same: these
     /// are given back.
     fn fail(self, failure: Failure) -> Vec<RecordUnit> {

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::{Notify, mpsc};
 
-use super::arrival::Commit;
+use super::{
+    arrival::Commit,
+    syncer::{Synced, Syncer, Then},
+};
 use crate::{
     domain::id::TenantKey,
     store::{
@@ -17,7 +20,7 @@ use crate::{
 };
 
 /// Who is told of commits.
-pub(in crate::store) struct Told {
+pub(in crate::store) struct Audience {
     heads: Heads,
     /// What each commit brought.
     accepted: mpsc::Sender<Vec<Commit>>,
@@ -27,7 +30,28 @@ pub(in crate::store) struct Told {
     pub(super) expansions: Arc<Notify>,
 }
 
+/// Tells of commits, in their order.
+pub(super) struct Told {
+    pub(super) audience: Arc<Audience>,
+    /// Where the database is a file, whose commits are synced first.
+    pub(super) syncer: Option<Syncer>,
+}
+
 impl Told {
+    /// Has everybody told of a commit, and then calls `then`: here and now, or once it is
+    /// synced. Returns when the next one may begin.
+    pub(super) async fn tell(&self, sync: Synced, news: News, then: Then) {
+        match &self.syncer {
+            Some(syncer) => syncer.tell(sync, news, then).await,
+            None => {
+                self.audience.tell(news).await;
+                then();
+            }
+        }
+    }
+}
+
+impl Audience {
     /// Who waits for the heads of journals, the engine, which hears what each commit brought
     /// in their order, and other nodes.
     pub(in crate::store) fn new(

@@ -10,7 +10,7 @@ use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, SqliteTransactionMode,
     TransactionOptions, TransactionTrait, Value,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::{
     arrival::{Arrival, NewDelivery},
@@ -19,6 +19,7 @@ use super::{
     news::{News, Told},
     place::{self, Open},
     publish::{self, NewEvent},
+    syncer::{Synced, Then},
 };
 use crate::{
     domain::{
@@ -98,7 +99,7 @@ impl WriteTx {
         if let Some(doubt) = &state.doubt {
             let done = doubt.is_committed(&state.connection).await?;
             if let Some(doubt) = state.doubt.take().filter(|_| done) {
-                state.told.tell(doubt.news).await;
+                state.told.tell(Synced::Already, doubt.news, Box::new(|| {})).await;
             }
         }
         let tx = match begin(&state.connection).await {
@@ -308,18 +309,38 @@ impl WriteTx {
 
     /// Ends the transaction. Once this returns `Ok`, everything is synced to disk,
     /// who waits for the journal is woken, and the engine has the new deliveries.
+    pub(in crate::store) async fn commit(self) -> Result<(), Failure> {
+        let committed = self.commit_untold().await?;
+        let (done, told) = oneshot::channel();
+        let then = || {
+            let _ = done.send(());
+        };
+        committed.tell(Synced::Now, Box::new(then)).await;
+        // It is called in any case, but for the end of the process.
+        let _ = told.await;
+        Ok(())
+    }
+
+    /// Ends the transaction; nobody has heard of it yet, and it may not be synced.
     ///
     /// Where the connection is lost in the commit, it may have been done or not. The next
     /// transaction finds out, before anything else; whoever waits for the journal and the
     /// engine hear of it then.
-    pub(in crate::store) async fn commit(mut self) -> Result<(), Failure> {
+    pub(super) async fn commit_untold(mut self) -> Result<Committed, Failure> {
         self.place().await?;
         fail::fail_point!("before-commit", |_| std::process::abort());
         let Self { tx, mut state, news, name, .. } = self;
+        let synced = matches!(tx, Sql::Driver(_));
+        if let Some(syncer) = &state.told.syncer {
+            syncer.begin();
+        }
         if let Err(error) = tx.commit().await {
+            if let Some(syncer) = &state.told.syncer {
+                syncer.failed();
+            }
             // A hint does no harm where it is wrong.
             if news.deferred {
-                state.told.expansions.notify_one();
+                state.told.audience.expansions.notify_one();
             }
             let doubt = name.and_then(|name| Doubt::after(&error, name, news));
             let verdict = doubt.as_ref().map(|doubt| doubt.verdict.clone());
@@ -327,9 +348,25 @@ impl WriteTx {
             return Err(Failure::commit(error, verdict));
         }
         fail::fail_point!("after-commit", |_| std::process::abort());
-        // Still holding the writer: the engine sees commits in their order.
-        state.told.tell(news).await;
-        Ok(())
+        Ok(Committed { state, news, synced })
+    }
+}
+
+/// A transaction that is committed, and holds the writer still: the engine is to see commits
+/// in their order.
+pub(super) struct Committed {
+    state: OwnedMutexGuard<WriterState>,
+    news: News,
+    /// By the database itself.
+    synced: bool,
+}
+
+impl Committed {
+    /// Lets go of the writer. Once everything is synced to disk, everybody is told, and then
+    /// `then` is called.
+    pub(super) async fn tell(self, sync: Synced, then: Then) {
+        let sync = if self.synced { Synced::Already } else { sync };
+        self.state.told.tell(sync, self.news, then).await;
     }
 }
 
