@@ -21,7 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Batches that are recorded at once. With one, what ends while it is written would miss the
 /// next transaction, which begins at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// A recorded outcome.
 #[derive(Clone, Copy, Debug)]
