@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use bytes::Bytes;
 use hyper::body::Frame;
-use tonic::Status;
+use tonic::{Status, body::Body};
 
 use crate::domain::error::Error;
 
@@ -41,7 +41,7 @@ impl Ending {
     fn poll_end(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Poll::Ready(error) = self.until.as_mut().poll(context) else { return Poll::Pending };
         self.ended = true;
         let mut trailers = http::HeaderMap::new();
@@ -52,12 +52,12 @@ impl Ending {
 
 impl HttpBody for Ending {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.ended {
             return Poll::Ready(None);
         }

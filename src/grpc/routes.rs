@@ -1,16 +1,16 @@
 //! Which paths are served: the mounted services, their reflection, and what
 //! answers for all other paths.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::{Router, body::Body, middleware, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::Router;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
-use tonic::{codec::CompressionEncoding, server::NamedService, service::Routes};
+use tonic::{body::Body, codec::CompressionEncoding, server::NamedService};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
-use tower::{ServiceBuilder, util::MapResponseLayer};
+use tower::{Layer, Service, service_fn, util::MapResponse};
 
 use super::{
     DESCRIPTOR, Handlers, authorize, drain, fault_details,
@@ -24,7 +24,7 @@ use super::{
     },
     status,
 };
-use crate::domain::limits;
+use crate::{domain::limits, service::auth::Auth};
 
 /// The services of the contract that are mounted, and so shown by reflection.
 pub const MOUNTED: [&str; 7] = [
@@ -70,27 +70,82 @@ pub fn routes(
 ) -> Result<Router, Error> {
     let auth = services.services.auth.clone();
     let services = Arc::new(services);
-    let ours = Routes::new(server!(WebhookServiceServer, &services))
-        .add_service(server!(EventServiceServer, &services))
-        .add_service(server!(EventLogServiceServer, &services))
-        .add_service(server!(EventMetadataServiceServer, &services))
-        .add_service(server!(DivertedEventServiceServer, &services))
-        .add_service(server!(ApiKeyServiceServer, &services))
-        .add_service(server!(TenantServiceServer, &services));
-    let foreign = Routes::new(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .into_axum_router()
-        .reset_fallback()
-        .layer(middleware::from_fn_with_state(draining, drain::end_streams));
-    // One layer of two parts: each layer of a router is a box for every request.
-    let around = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(auth, authorize::authorize))
-        .layer(MapResponseLayer::new(fault_details::explain::<Body>));
-    let router = ours.into_axum_router().reset_fallback().merge(foreign).layer(around);
-    // Outermost, and on these routes only: over other paths it would answer plain HTTP/1.1
-    // requests with an empty 400.
-    Ok(router.layer(GrpcWebLayer::new()).fallback(unknown_path))
+    let ours = Mounted { auth, router: Router::new() }
+        .add(server!(WebhookServiceServer, &services))
+        .add(server!(EventServiceServer, &services))
+        .add(server!(EventLogServiceServer, &services))
+        .add(server!(EventMetadataServiceServer, &services))
+        .add(server!(DivertedEventServiceServer, &services))
+        .add(server!(ApiKeyServiceServer, &services))
+        .add(server!(TenantServiceServer, &services));
+    let all = ours
+        .add_foreign(health, &draining)
+        .add_foreign(reflection().build_v1()?, &draining)
+        .add_foreign(reflection().build_v1alpha()?, &draining);
+    Ok(all.router.fallback(unknown_path))
+}
+
+/// Services that are mounted, each under its name.
+struct Mounted {
+    auth: Auth,
+    router: Router,
+}
+
+impl Mounted {
+    /// Mounts a service behind what stands before all of them. A layer of the router would be
+    /// a box for every request; this is one type.
+    fn add<S>(self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        self.mount(S::NAME, service)
+    }
+
+    /// Mounts a service that is not ours: its streams end with the server.
+    fn add_foreign<S>(self, service: S, draining: &CancellationToken) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        let draining = draining.clone();
+        let ending = service_fn(move |request| {
+            drain::end_streams(draining.clone(), service.clone(), request)
+        });
+        self.mount(S::NAME, ending)
+    }
+
+    fn mount<S>(self, name: &str, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        let Self { auth, router } = self;
+        let of_service = auth.clone();
+        let authorized = service_fn(move |request| {
+            authorize::authorize(of_service.clone(), service.clone(), request)
+        });
+        // Outermost, and on these routes only: over other paths it would answer plain HTTP/1.1
+        // requests with an empty 400.
+        let web = GrpcWebLayer::new();
+        let explained = MapResponse::new(authorized, fault_details::explain::<Body>);
+        let router = router.route_service(&format!("/{name}/{{*method}}"), web.layer(explained));
+        Self { auth, router }
+    }
 }
 
 fn reflection() -> Builder<'static> {
@@ -105,7 +160,7 @@ fn reflection() -> Builder<'static> {
     MOUNTED.into_iter().chain(SUPPORTING).fold(builder, Builder::with_service_name)
 }
 
-async fn unknown_path(headers: HeaderMap) -> Response {
+async fn unknown_path(headers: HeaderMap) -> Response<Body> {
     let content_type = headers.get(header::CONTENT_TYPE);
     match content_type.filter(|value| value.as_bytes().starts_with(b"application/grpc")) {
         Some(kind) => unknown_method(kind),
@@ -119,7 +174,7 @@ async fn unknown_path(headers: HeaderMap) -> Response {
 
 /// A response without body: its headers are read as trailers by gRPC and
 /// gRPC-Web alike, each in its own content type.
-fn unknown_method(content_type: &HeaderValue) -> Response {
+fn unknown_method(content_type: &HeaderValue) -> Response<Body> {
     let mut response = status::not_built("this service").into_http::<Body>();
     response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
     response

@@ -4,11 +4,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
+use http::Request;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::{body::Body, service::Routes, transport::Server};
+use tower::{ServiceExt, layer::layer_fn, service_fn};
 
-use super::{config::Config, incoming, tls::Tls};
+use super::{config::Config, incoming, local_only, peer, tls::Tls};
 
 /// A connection without a sign of life is asked for one this often, and closed
 /// when none comes.
@@ -33,18 +35,33 @@ pub(super) async fn bind(config: &Config) -> Result<TcpListener, String> {
     TcpListener::bind(&addresses[..]).await.map_err(failed)
 }
 
-/// Serves until `draining`, and then until the last call has ended.
+/// Serves until `draining`, and then until the last call has ended; only what is local, if so
+/// wanted.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
     routes: Router,
+    only_local: bool,
     draining: CancellationToken,
 ) -> Result<(), String> {
+    // Before all routes at once: a layer of theirs would be a box for every request.
+    let before = layer_fn(move |routes: Routes| {
+        service_fn(move |request: Request<Body>| {
+            let routes = routes.clone();
+            async move {
+                if only_local && !local_only::is_local(&request) {
+                    return Ok(local_only::refused());
+                }
+                routes.oneshot(peer::tell(request)).await
+            }
+        })
+    });
     let server = Server::builder()
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(STREAMS))
+        .layer(before)
         .add_routes(Routes::from(routes));
     let draining = draining.cancelled_owned();
     let served = match tls {

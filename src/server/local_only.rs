@@ -2,27 +2,21 @@
 //! visitor's browser call the service (DNS rebinding): requests whose Host or
 //! Origin is not local are refused.
 
-use axum::{
-    Router,
-    extract::Request,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
-use http::{StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use tonic::body::Body;
 
-/// Lets only local requests through.
-pub(super) fn guard(routes: Router) -> Router {
-    routes.layer(middleware::from_fn(check))
+/// What a request hears that is not local.
+pub(super) fn refused() -> Response<Body> {
+    let text = "with --dev only local requests are served\n".to_owned();
+    let mut response = Response::new(Body::new(text));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
-async fn check(request: Request, next: Next) -> Response {
-    if is_local(&request) {
-        return next.run(request).await;
-    }
-    (StatusCode::FORBIDDEN, "with --dev only local requests are served\n").into_response()
-}
-
-fn is_local(request: &Request) -> bool {
+/// Whether a request comes from this machine, and from no page of another one.
+pub(super) fn is_local<B>(request: &Request<B>) -> bool {
     let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
     // HTTP/2 has the authority in the URI instead of a Host header.
     let authority = request.uri().authority().map(|authority| authority.as_str());
@@ -46,8 +40,6 @@ fn is_local_authority(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-
     use super::*;
 
     #[test]
@@ -57,7 +49,7 @@ mod tests {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            is_local(&request.body(Body::empty()).expect("a request"))
+            is_local(&request.body(()).expect("a request"))
         };
         assert!(local("/", &[("host", "localhost:50051")]));
         assert!(local("http://127.0.0.1:50051/x", &[]));

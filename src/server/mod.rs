@@ -187,10 +187,10 @@ impl Server {
             .map_err(|e| format!("reflection: {e}"))?;
         let origins: Vec<_> = config.cors_origins.iter().map(Origin::header).collect();
         let facades = http::routes(facades, &origins)?;
-        let routes = peer::tell(routes.merge(facades));
-        let routes = if config.dev { local_only::guard(routes) } else { routes };
+        let routes = routes.merge(facades);
 
-        let mut served = Box::pin(listen::serve(self.listener, tls, routes, draining.clone()));
+        let serving = listen::serve(self.listener, tls, routes, config.dev, draining.clone());
+        let mut served = Box::pin(serving);
         tokio::select! {
             result = &mut served => return result,
             () = shutdown => {}

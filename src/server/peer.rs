@@ -1,17 +1,12 @@
 //! Tells handlers who is on the other side of a request's connection.
 
-use axum::{Router, extract::Request};
+use http::Request;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
-use tower::util::MapRequestLayer;
 
 use crate::service::auth::Peer;
 
-/// Adds a [`Peer`] to the extensions of each request.
-pub(super) fn tell(routes: Router) -> Router {
-    routes.layer(MapRequestLayer::new(add))
-}
-
-fn add(mut request: Request) -> Request {
+/// Adds a [`Peer`] to the extensions of a request.
+pub(super) fn tell<B>(mut request: Request<B>) -> Request<B> {
     let extensions = request.extensions();
     let secured = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     let connection =

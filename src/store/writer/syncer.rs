@@ -165,3 +165,67 @@ fn sync_log(log: &File) {
         process::abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use parking_lot::Mutex;
+    use tempfile::NamedTempFile;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::store::{heads::Heads, hints::Announcer};
+
+    fn started() -> (NamedTempFile, Syncer) {
+        let file = NamedTempFile::new().expect("a file");
+        let (accepted, _) = mpsc::channel(1);
+        let audience = Audience::new(Heads::default(), accepted, Announcer::start(None));
+        let syncer = Syncer::start(file.path(), Arc::new(audience)).expect("starts");
+        (file, syncer)
+    }
+
+    #[tokio::test]
+    async fn commits_are_told_in_their_order_however_they_are_synced() {
+        let (_file, syncer) = started();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (done, all) = oneshot::channel();
+        let mut done = Some(done);
+        let order = [Synced::Now, Synced::Behind, Synced::Already, Synced::Behind, Synced::Now];
+        for (number, synced) in (0..100).zip(order.into_iter().cycle()) {
+            let (told, done) = (Arc::clone(&told), done.take_if(|_| number == 99));
+            syncer.begin();
+            let then = move || {
+                told.lock().push(number);
+                drop(done);
+            };
+            syncer.tell(synced, News::default(), Box::new(then)).await;
+        }
+        // Dropped once the last one was told.
+        let _ = all.await;
+        assert_eq!(*told.lock(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn who_may_have_seen_a_commit_waits_until_it_is_synced_or_has_failed() {
+        let (_file, syncer) = started();
+        let progress = syncer.progress();
+        assert!(progress.catch_up().now_or_never().is_some(), "nothing was committed");
+        for synced in [Synced::Now, Synced::Behind] {
+            syncer.begin();
+            let reader = tokio::spawn({
+                let progress = progress.clone();
+                async move { progress.catch_up().await }
+            });
+            tokio::task::yield_now().await;
+            assert!(progress.catch_up().now_or_never().is_none());
+            syncer.tell(synced, News::default(), Box::new(|| {})).await;
+            reader.await.expect("it goes on");
+        }
+        syncer.begin();
+        let waiting = progress.catch_up();
+        tokio::pin!(waiting);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        syncer.failed();
+        waiting.await;
+    }
+}
