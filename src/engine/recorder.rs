@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{delivery::Delivery, input::Input, ownership::Tenure, tasks::Tasks};
 use crate::{
     domain::{
-        error::Reason,
+        error::{Error, Reason},
         id::{EventKey, WebhookKey},
         order::OrderKey,
         time::Timestamp,
@@ -109,11 +109,21 @@ impl Outcomes {
         } else {
             return;
         };
-        let (store, tenure, answer) = (store.clone(), tenure.clone(), answer.clone());
-        tasks.spawn(async move {
-            let recorded = record(&store, Batch::from(outcomes), &tenure).await;
+        let batch = Batch::from(outcomes);
+        let (node, settlements) = (tenure.node, Arc::clone(&batch.settlements));
+        let (tasks, again) = (tasks.clone(), (store.clone(), tenure.clone()));
+        let answer = answer.clone();
+        let done = move |recorded| {
             fail::fail_point!("after-record", |_| std::process::abort());
             let _ = answer.send(Input::Recorded(RecordedBatch { recorded, ordered }));
+        };
+        // Nobody has to be woken for it where it goes well.
+        store.record_then(node, settlements, move |result| match result {
+            Ok(()) => done(batch.recorded),
+            Err(error) => tasks.spawn(async move {
+                let (store, tenure) = again;
+                done(record_again(&store, batch, &tenure, error).await);
+            }),
         });
     }
 
@@ -127,13 +137,18 @@ impl Outcomes {
     }
 }
 
-async fn record(store: &Store, batch: Batch, tenure: &Tenure) -> Vec<Recorded> {
+/// Goes on with a batch that was not recorded.
+async fn record_again(store: &Store, batch: Batch, tenure: &Tenure, error: Error) -> Vec<Recorded> {
     let mut recorded = Vec::with_capacity(batch.recorded.len());
-    let mut waiting = vec![batch];
+    let (mut waiting, mut first) = (vec![batch], Some(Err(error)));
     while let Some(mut batch) = waiting.pop() {
         let mut wait = FIRST_WAIT;
         let fate = loop {
-            match store.record(tenure.node, Arc::clone(&batch.settlements)).await {
+            let result = match first.take() {
+                Some(result) => result,
+                None => store.record(tenure.node, Arc::clone(&batch.settlements)).await,
+            };
+            match result {
                 Ok(()) => break Fate::Recorded,
                 Err(error) if error.reason == Reason::Internal && batch.recorded.len() > 1 => {
                     // One of them is at fault: find it, record the others.

@@ -49,7 +49,7 @@ use std::sync::Arc;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait, Value,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
     api_keys::ApiKeyCursor,
@@ -266,7 +266,22 @@ impl Store {
         node: NodeKey,
         settlements: Arc<Vec<Settlement>>,
     ) -> Result<(), Error> {
-        self.writer.record(node, settlements).await
+        let (reply, answer) = oneshot::channel();
+        self.record_then(node, settlements, |recorded| {
+            let _ = reply.send(recorded);
+        });
+        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    }
+
+    /// As [`Self::record`], but the caller does not wait: `then` is called, and is to be
+    /// short, for everybody else's answers wait for it.
+    pub fn record_then(
+        &self,
+        node: NodeKey,
+        settlements: Arc<Vec<Settlement>>,
+        then: impl FnOnce(Result<(), Error>) + Send + Sync + 'static,
+    ) {
+        self.writer.record(node, settlements, Box::new(then));
     }
 
     /// Whether the database answers.

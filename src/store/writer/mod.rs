@@ -23,7 +23,11 @@ use std::{collections::HashMap, io, sync::Arc, thread, time::Duration};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::{
     runtime::Handle,
-    sync::{AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{
+        AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
 };
 
 pub use self::{
@@ -37,7 +41,7 @@ use self::{
     gather::Waiting,
     news::Told,
     publish::PublishUnit,
-    record::RecordUnit,
+    record::{RecordUnit, Reply},
     syncer::{Synced, Syncer},
     transaction::{Committed, WriterState},
 };
@@ -182,15 +186,15 @@ impl Writer {
         Ok([first, Arc::clone(&self.room).acquire_many_owned(kib).await?])
     }
 
-    /// Records the outcomes of attempts, all or none.
-    pub(super) async fn record(
-        &self,
-        node: NodeKey,
-        settlements: Arc<Vec<Settlement>>,
-    ) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Unit::Record(RecordUnit { node, settlements, reply, doubt: None })).await?;
-        answer.await.unwrap_or_else(|_| Err(Error::draining()))
+    /// Records the outcomes of attempts, all or none, and calls `reply` then.
+    pub(super) fn record(&self, node: NodeKey, settlements: Arc<Vec<Settlement>>, reply: Reply) {
+        let unit = Unit::Record(RecordUnit { node, settlements, reply, doubt: None });
+        if let Err(TrySendError::Full(unit)) = self.queue.try_send(unit) {
+            let queue = self.queue.clone();
+            tokio::spawn(async move {
+                let _ = queue.send(unit).await;
+            });
+        }
     }
 
     async fn send(&self, unit: Unit) -> Result<(), Error> {
@@ -272,7 +276,7 @@ async fn write(
             Err(Failure::Fenced) => {
                 // Publishes need no lease.
                 for unit in batch.records {
-                    let _ = unit.reply.send(Err(Failure::Fenced.into()));
+                    (unit.reply)(Err(Failure::Fenced.into()));
                 }
                 if !batch.publishes.is_empty() {
                     waiting.push(Batch { publishes: batch.publishes, records: Vec::new() });
@@ -318,7 +322,7 @@ impl Batch {
             let _ = unit.reply.send(Ok(outcome));
         }
         for unit in self.records {
-            let _ = unit.reply.send(Ok(()));
+            (unit.reply)(Ok(()));
         }
     }
 
@@ -339,7 +343,7 @@ impl Batch {
             if unit.doubt.is_some() {
                 in_doubt.push(unit);
             } else {
-                let _ = unit.reply.send(Err(error.clone()));
+                (unit.reply)(Err(error.clone()));
             }
         }
         in_doubt

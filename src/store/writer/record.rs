@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use sea_orm::Value;
-use tokio::sync::oneshot;
 
 use super::{doubt::Verdict, place::Entry, times, transaction::WriteTx};
 use crate::{
@@ -57,11 +56,14 @@ pub struct Settlement {
     pub standing: Option<Standing>,
 }
 
+/// Called when outcomes are recorded, or are not; by the writer, which waits meanwhile.
+pub(in crate::store) type Reply = Box<dyn FnOnce(Result<(), Error>) + Send + Sync>;
+
 pub(in crate::store) struct RecordUnit {
     /// Under whose lease the attempts were made.
     pub(super) node: NodeKey,
     pub(super) settlements: Arc<Vec<Settlement>>,
-    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+    pub(super) reply: Reply,
     /// Where it was written, but it is not known whether that was committed.
     pub(super) doubt: Option<Verdict>,
 }

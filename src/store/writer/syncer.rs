@@ -188,7 +188,7 @@ mod tests {
     async fn commits_are_told_in_their_order_however_they_are_synced() {
         let (_file, syncer) = started();
         let told = Arc::new(Mutex::new(Vec::new()));
-        let (done, all) = oneshot::channel();
+        let (done, all) = oneshot::channel::<()>();
         let mut done = Some(done);
         let order = [Synced::Now, Synced::Behind, Synced::Already, Synced::Behind, Synced::Now];
         for (number, synced) in (0..100).zip(order.into_iter().cycle()) {
