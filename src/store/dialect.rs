@@ -67,14 +67,11 @@ impl Dialect {
         }
     }
 
-    /// The numbers of a parameter that [`Self::list`] made as a table with the columns `value`
-    /// and `key`, by which they are in their order.
+    /// The numbers of a parameter that [`Self::list`] made as a table with a column `value`.
     pub(super) fn listed(self, parameter: &str, table: &str) -> String {
         match self {
             Self::Sqlite => format!("json_each({parameter}) AS {table}"),
-            Self::Postgres => {
-                format!("unnest({parameter}) WITH ORDINALITY AS {table}(value, key)")
-            }
+            Self::Postgres => format!("unnest({parameter}) AS {table}(value)"),
         }
     }
 

@@ -284,10 +284,14 @@ impl Store {
                 None => missing.push(key.0),
             }
         }
-        // One after the other, where they are not: most keys rise with the places.
         missing.dedup();
-        let all = missing.is_empty()
-            || within(self.readers.limit, self.stream_events(missing, bytes, &mut events)).await?;
+        let Some(first) = missing.first().copied() else { return Ok((events, true)) };
+        let limit = self.readers.limit;
+        let all = within(limit, self.stream_events(missing, bytes, &mut events)).await?;
+        if !events.contains_key(&EventKey(first)) {
+            // They came in another order, and it is the first that something begins with.
+            within(limit, self.stream_events(vec![first], bytes, &mut events)).await?;
+        }
         Ok((events, all))
     }
 
@@ -297,10 +301,12 @@ impl Store {
         bytes: usize,
         to: &mut HashMap<EventKey, Arc<Event>>,
     ) -> std::result::Result<bool, Failure> {
+        // In the order of the keys, as both databases go: to ask for it would have them read all
+        // payloads first.
         let sql = format!(
             "SELECT e.event_key, e.event_id, e.event_name, e.ref_id, e.request_id, e.ingest_time,
                e.occur_time, e.ordering_key, e.attributes, e.enrichments, e.payload
-             FROM {} {} events e ON e.event_key = wanted.value ORDER BY wanted.key",
+             FROM {} {} events e ON e.event_key = wanted.value",
             self.dialect().listed("$1", "wanted"),
             self.dialect().ordered_join()
         );

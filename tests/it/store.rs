@@ -184,6 +184,75 @@ async fn a_late_record_is_void_and_the_others_of_its_batch_are_not() {
 }
 
 #[tokio::test]
+async fn a_lane_reads_no_more_than_its_bytes_and_no_event_that_is_known() {
+    let fixture = Fixture::new().await;
+    let payload: Arc<str> = format!("\"{}\"", "x".repeat(98)).into();
+    let event = |_| {
+        let NewEvent { event, targets } = fixture.event("a");
+        let event = Event { payload: Arc::clone(&payload), ..(*event).clone() };
+        NewEvent { event: event.into(), targets }
+    };
+    fixture.publish((0..9).map(event).collect()).await;
+    let (store, lane) = (&fixture.store, fixture.webhook);
+    // One more than fits, and always one.
+    for (bytes, count) in [(0, 1), (99, 1), (100, 2), (250, 3), (899, 9), (900, 9)] {
+        let read = store.waiting(lane, Position(0), &[], (9, bytes), &|_| None).await;
+        let read = read.expect("read").deliveries;
+        let positions: Vec<_> = read.iter().map(|delivery| delivery.position.0).collect();
+        assert_eq!(positions, (1..=count).collect::<Vec<_>>(), "{bytes} bytes");
+    }
+    let read = store.waiting(lane, Position(0), &[], (10, usize::MAX), &|_| None).await;
+    let first = read.expect("read").deliveries;
+    let known = |key| {
+        let found = first[..5].iter().find(|delivery| delivery.event_key == key);
+        found.map(|delivery| Arc::clone(&delivery.event))
+    };
+    let read = store.waiting(lane, Position(0), &[], (10, usize::MAX), &known).await;
+    let read = read.expect("read");
+    assert!(read.complete);
+    let shared = first.iter().zip(&read.deliveries).map(|(a, b)| Arc::ptr_eq(&a.event, &b.event));
+    assert_eq!(
+        shared.collect::<Vec<_>>(),
+        [true, true, true, true, true, false, false, false, false]
+    );
+}
+
+#[tokio::test]
+async fn the_journal_is_without_holes_wherever_a_page_of_it_begins() {
+    let fixture = Fixture::new().await;
+    for count in [1, 2, 300, 40, 1, 656] {
+        fixture.publish((0..count).map(|_| fixture.event("a")).collect()).await;
+    }
+    let (store, tenant) = (&fixture.store, fixture.tenant);
+    for begin in [0, 1, 2, 3, 150, 302, 303, 344, 999, 1_000] {
+        let (mut read, mut after) = (Vec::new(), Position(begin));
+        loop {
+            let page = store.journal_after(tenant, after, 100).await.expect("read").changes;
+            let Some(last) = page.last() else { break };
+            assert!(page.len() >= 100 || last.position.0 == 1_000, "{} of a page", page.len());
+            assert!(page.len() < 200, "{} of a page", page.len());
+            after = last.position;
+            read.extend(page.iter().map(|change| change.position.0));
+        }
+        assert_eq!(read, (begin + 1..=1_000).collect::<Vec<_>>());
+    }
+    // Retention ends anywhere, also between entries that are in one row.
+    for floor in (10..=100).step_by(10) {
+        let late = NOW.plus(Duration::from_secs(1));
+        let pruned = store.prune(tenant, (late, late), None, 10).await.expect("pruned");
+        assert_eq!(pruned.entries, 10);
+        let page = store.journal_after(tenant, Position(0), 1_000).await.expect("read");
+        assert_eq!(page.bounds.floor, Position(floor));
+        let positions: Vec<_> = page.changes.iter().map(|change| change.position.0).collect();
+        assert_eq!(positions, (floor + 1..=1_000).collect::<Vec<_>>());
+        assert_eq!(store.position_before(tenant, NOW).await, Ok(Position(floor)));
+        assert_eq!(store.position_before(tenant, late).await, Ok(Position(1_000)));
+        let time = store.change_time(tenant, Position(floor + 1)).await;
+        assert_eq!(time, Ok(Some(NOW)));
+    }
+}
+
+#[tokio::test]
 async fn retention_keeps_what_is_not_settled() {
     let mut fixture = Fixture::new().await;
     fixture.publish(vec![fixture.event("a"), fixture.event("a")]).await;
