@@ -85,6 +85,25 @@ pub fn routes(
     Ok(all.router.fallback(unknown_path))
 }
 
+/// What the router needs of a service: another name for all this.
+trait Mountable:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Mountable for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Services that are mounted, each under its name.
 struct Mounted {
     auth: Auth,
@@ -94,30 +113,16 @@ struct Mounted {
 impl Mounted {
     /// Mounts a service behind what stands before all of them. A layer of the router would be
     /// a box for every request; this is one type.
-    fn add<S>(self, service: S) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    fn add<S: Mountable + NamedService>(self, service: S) -> Self {
         self.mount(S::NAME, service)
     }
 
     /// Mounts a service that is not ours: its streams end with the server.
-    fn add_foreign<S>(self, service: S, draining: &CancellationToken) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    fn add_foreign<S: Mountable + NamedService>(
+        self,
+        service: S,
+        draining: &CancellationToken,
+    ) -> Self {
         let draining = draining.clone();
         let ending = service_fn(move |request| {
             drain::end_streams(draining.clone(), service.clone(), request)
@@ -125,15 +130,7 @@ impl Mounted {
         self.mount(S::NAME, ending)
     }
 
-    fn mount<S>(self, name: &str, service: S) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    fn mount(self, name: &str, service: impl Mountable) -> Self {
         let Self { auth, router } = self;
         let of_service = auth.clone();
         let authorized = service_fn(move |request| {

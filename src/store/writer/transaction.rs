@@ -10,7 +10,10 @@ use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, SqliteTransactionMode,
     TransactionOptions, TransactionTrait, Value,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard, oneshot},
+    task::JoinError,
+};
 
 use super::{
     arrival::{Arrival, NewDelivery},
@@ -308,17 +311,22 @@ impl WriteTx {
     }
 
     /// Ends the transaction. Once this returns `Ok`, everything is synced to disk,
-    /// who waits for the journal is woken, and the engine has the new deliveries.
+    /// who waits for the journal is woken, and the engine has the new deliveries. A caller
+    /// that goes away meanwhile changes nothing about that.
     pub(in crate::store) async fn commit(self) -> Result<(), Failure> {
-        let committed = self.commit_untold().await?;
-        let (done, told) = oneshot::channel();
-        let then = || {
-            let _ = done.send(());
-        };
-        committed.tell(Synced::Now, Box::new(then)).await;
-        // It is called in any case, but for the end of the process.
-        let _ = told.await;
-        Ok(())
+        let committed = tokio::spawn(async move {
+            let committed = self.commit_untold().await?;
+            let (done, told) = oneshot::channel();
+            let then = || {
+                let _ = done.send(());
+            };
+            committed.tell(Synced::Now, Box::new(then)).await;
+            // It is called in any case, but for the end of the process.
+            let _ = told.await;
+            Ok(())
+        });
+        let ended = |ended: JoinError| DbErr::Custom(ended.to_string());
+        committed.await.unwrap_or_else(|e| Err(Failure::InDoubt(ended(e), None)))
     }
 
     /// Ends the transaction; nobody has heard of it yet, and it may not be synced.
