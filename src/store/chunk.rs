@@ -2,7 +2,10 @@
 //! position, so a row holds many that were written together: a row for each would be half of
 //! what a delivery costs the database.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use prost::Message;
 use sea_orm::DbErr;
@@ -235,7 +238,7 @@ impl Store {
     async fn event_labels(
         &self,
         keys: HashSet<i64>,
-    ) -> Result<HashMap<EventKey, std::sync::Arc<EventLabel>>, Failure> {
+    ) -> Result<HashMap<EventKey, Arc<EventLabel>>, Failure> {
         let sql = format!(
             "SELECT event_key, event_id, event_name, ref_id, request_id, ingest_time, attributes
              FROM events WHERE {}",

@@ -75,6 +75,16 @@ impl Shared {
             look: Notify::new(),
         }
     }
+
+    /// Waits, and keeps no page where that takes long.
+    async fn rest<T>(&self, until: impl Future<Output = T>) -> T {
+        tokio::pin!(until);
+        tokio::select! {
+            done = &mut until => return done,
+            () = sleep(KEPT) => self.window.lock().clear(),
+        }
+        until.await
+    }
 }
 
 /// A follower that waits; it does so no longer once this is dropped.
@@ -213,13 +223,7 @@ impl Reader {
     /// Waits for a follower that has all that was read: what nobody takes is not read.
     async fn until_wanted(&self) {
         while self.shared.waiting.load(Ordering::Acquire) == 0 {
-            tokio::select! {
-                () = self.shared.wanted.notified() => {}
-                () = sleep(KEPT) => {
-                    self.shared.window.lock().clear();
-                    self.shared.wanted.notified().await;
-                }
-            }
+            self.shared.rest(self.shared.wanted.notified()).await;
         }
     }
 
@@ -234,14 +238,13 @@ impl Reader {
     }
 
     async fn until_more(&mut self) -> Result<(), watch::error::RecvError> {
-        tokio::select! {
-            changed = self.head.changed() => return changed,
-            () = self.shared.look.notified() => return Ok(()),
-            () = sleep(KEPT) => self.shared.window.lock().clear(),
-        }
-        tokio::select! {
-            changed = self.head.changed() => changed,
-            () = self.shared.look.notified() => Ok(()),
-        }
+        let Self { head, shared, .. } = self;
+        let more = async {
+            tokio::select! {
+                changed = head.changed() => changed,
+                () = shared.look.notified() => Ok(()),
+            }
+        };
+        shared.rest(more).await
     }
 }

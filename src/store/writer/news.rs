@@ -38,6 +38,20 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Notes that a commit is about to be done.
+    pub(super) fn begin(&self) {
+        if let Some(syncer) = &self.syncer {
+            syncer.begin();
+        }
+    }
+
+    /// Notes that it failed.
+    pub(super) fn failed(&self) {
+        if let Some(syncer) = &self.syncer {
+            syncer.failed();
+        }
+    }
+
     /// Has everybody told of a commit, and then calls `then`: here and now, or once it is
     /// synced. Returns when the next one may begin.
     pub(super) async fn tell(&self, sync: Synced, news: News, then: Then) {

@@ -339,13 +339,9 @@ impl WriteTx {
         fail::fail_point!("before-commit", |_| std::process::abort());
         let Self { tx, mut state, news, name, .. } = self;
         let synced = matches!(tx, Sql::Driver(_));
-        if let Some(syncer) = &state.told.syncer {
-            syncer.begin();
-        }
+        state.told.begin();
         if let Err(error) = tx.commit().await {
-            if let Some(syncer) = &state.told.syncer {
-                syncer.failed();
-            }
+            state.told.failed();
             // A hint does no harm where it is wrong.
             if news.deferred {
                 state.told.audience.expansions.notify_one();
