@@ -50,7 +50,7 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<Breached, Failure> {
         let mut tx = self.begin().await?;
-        tx.fence(node).await?;
+        tx.hold([], [node]).await?;
         let (waiting, due) = statements(tx.dialect(), limit);
         let waiting = tx.query(&waiting, [webhook.0.into(), cursor.0.into()]).await?;
         let due = tx.query(&due, [webhook.0.into()]).await?;

@@ -12,7 +12,7 @@ use std::{fmt::Write, time::Duration};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 use super::{
-    Store, WriteTx,
+    Store,
     failure::{Failure, corrupt},
     hints::Hint,
     query,
@@ -121,18 +121,6 @@ impl Store {
         nodes.execute_unprepared(&sql).await.map_err(Failure::from)?;
         self.announcer.tell(Hint::Nodes);
         Ok(())
-    }
-}
-
-impl WriteTx {
-    /// Sees to it that the others do not give up a node before the transaction ends.
-    pub(super) async fn fence(&self, node: NodeKey) -> std::result::Result<(), Failure> {
-        if node == NodeKey::SOLE {
-            return Ok(());
-        }
-        let sql = "SELECT node_key FROM nodes WHERE node_key = $1 FOR KEY SHARE";
-        let held = !self.query(sql, [node.0.into()]).await?.is_empty();
-        if held { Ok(()) } else { Err(Failure::Fenced) }
     }
 }
 

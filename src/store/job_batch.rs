@@ -151,7 +151,7 @@ impl Store {
     ) -> std::result::Result<Advanced, Failure> {
         let mut tx = self.begin().await?;
         // So webhooks stay as they are.
-        tx.share([job.tenant]).await?;
+        tx.hold([job.tenant], []).await?;
         let sql = format!(
             "SELECT cursor FROM jobs WHERE job_key = $1 AND end_time IS NULL {}",
             tx.dialect().locking("jobs")

@@ -161,8 +161,7 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<usize, Failure> {
         let mut tx = self.begin().await?;
-        tx.fence(node).await?;
-        tx.share([tenant]).await?;
+        tx.hold([tenant], [node]).await?;
         // Started again meanwhile: what waits now is for its attempts.
         if webhooks::takes_events(&tx, &self.secret_keys, webhook).await? {
             return Ok(0);

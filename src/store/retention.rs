@@ -152,7 +152,7 @@ impl Store {
         loop {
             let mut tx = self.begin().await?;
             // So a suspension that is found lasts.
-            tx.share([tenant]).await?;
+            tx.hold([tenant], []).await?;
             let rows = tx.query(&sql, Vec::<Value>::new()).await?;
             let entries = rows.iter().map(Row).map(|row| {
                 let mut state = row.state()?;

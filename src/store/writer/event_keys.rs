@@ -15,6 +15,11 @@ pub(in crate::store) enum EventKeys {
 }
 
 impl EventKeys {
+    /// Whether the database counts.
+    pub(super) fn are_of_database(&self) -> bool {
+        matches!(self, Self::Sequence)
+    }
+
     /// Takes so many keys, rising.
     pub(super) async fn take(&mut self, tx: &Sql, count: usize) -> Result<Vec<i64>, Failure> {
         let count = count as i64;

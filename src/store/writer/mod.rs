@@ -11,6 +11,7 @@ mod event_keys;
 mod expansion;
 mod gather;
 mod news;
+mod opening;
 mod place;
 mod publish;
 mod record;
@@ -18,7 +19,13 @@ mod syncer;
 mod times;
 mod transaction;
 
-use std::{collections::HashMap, io, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::{
@@ -309,6 +316,13 @@ async fn attempt(
     batch: &Batch,
 ) -> Result<(Vec<Published>, Committed), Failure> {
     let mut tx = WriteTx::begin_here(Arc::clone(state)).await?;
+    let tenants: BTreeSet<_> = batch.publishes.iter().map(|unit| unit.tenant_key).collect();
+    tx.hold(tenants.iter().copied(), record::nodes(&batch.records)).await?;
+    if !tenants.is_empty() {
+        // In a statement after that of the lock: what was acknowledged before is seen.
+        let events = batch.publishes.iter().map(|unit| unit.events.len()).sum();
+        tx.read_tenants(tenants, events).await?;
+    }
     let outcomes = publish::apply(&mut tx, &batch.publishes).await?;
     record::apply(&mut tx, &batch.records).await?;
     Ok((outcomes, tx.commit_untold().await?))

@@ -9,6 +9,7 @@ use sea_orm::{DbErr, Value};
 
 use super::{
     arrival::{Arrival, Commit, NewDelivery},
+    times::{ADD_TIMES, Sums},
     transaction::WriteTx,
 };
 use crate::{
@@ -113,14 +114,15 @@ pub(super) struct Placed {
     pub(super) transaction: Option<String>,
 }
 
-/// Writes all that is open.
+/// Writes all that is open, and adds to the sums of delivery times.
 pub(super) async fn place(
     tx: &WriteTx,
     open: BTreeMap<TenantKey, Open>,
+    times: Sums,
 ) -> Result<Placed, Failure> {
     match tx.dialect() {
-        Dialect::Sqlite => place_one_by_one(tx, open).await,
-        Dialect::Postgres => place_at_once(tx, open).await,
+        Dialect::Sqlite => place_one_by_one(tx, open, times).await,
+        Dialect::Postgres => place_at_once(tx, open, times).await,
     }
 }
 
@@ -162,6 +164,7 @@ impl Rows {
 async fn place_one_by_one(
     tx: &WriteTx,
     open: BTreeMap<TenantKey, Open>,
+    times: Sums,
 ) -> Result<Placed, Failure> {
     let sql = "UPDATE journal_heads SET head = head + $1, previous_time = head_time,
                  head_time = MAX(head_time, $2)
@@ -177,8 +180,12 @@ async fn place_one_by_one(
     }
     INSERT_DELIVERIES.run(tx.sql(), rows.deliveries).await?;
     INSERT_CHUNKS.run(tx.sql(), rows.chunks).await?;
+    ADD_TIMES.run(tx.sql(), times.rows()).await?;
     Ok(placed)
 }
+
+/// Has rows locked after the heads of journals, by every transaction.
+const AFTER_HEADS: &str = "WHERE (SELECT COUNT(*) FROM raised) > 0";
 
 /// One statement for PostgreSQL. Journals are locked in the order of their keys, so that no
 /// two transactions wait for each other, and for no longer than this and the commit. Rows
@@ -191,6 +198,8 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
         "not_before" => Some("raised.previous_time"),
         _ => None,
     };
+    let of_chunks = 4 + INSERT_DELIVERIES.width();
+    let of_times = of_chunks + INSERT_CHUNKS.width();
     format!(
         "WITH new AS (
            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
@@ -204,14 +213,20 @@ static PLACE: LazyLock<String> = LazyLock::new(|| {
            FROM new JOIN locked USING (tenant_key) WHERE h.tenant_key = new.tenant_key
            RETURNING h.tenant_key, h.head - new.entries AS before, h.previous_time),
          deliveries AS ({}),
-         chunks AS ({})
+         chunks AS ({}),
+         times AS ({})
          SELECT tenant_key, before, pg_current_xact_id()::text AS transaction FROM raised",
         INSERT_DELIVERIES.part(4, join, reads),
-        INSERT_CHUNKS.part(4 + INSERT_DELIVERIES.width(), join, reads),
+        INSERT_CHUNKS.part(of_chunks, join, reads),
+        ADD_TIMES.part(of_times, AFTER_HEADS, |_| None),
     )
 });
 
-async fn place_at_once(tx: &WriteTx, open: BTreeMap<TenantKey, Open>) -> Result<Placed, Failure> {
+async fn place_at_once(
+    tx: &WriteTx,
+    open: BTreeMap<TenantKey, Open>,
+    times: Sums,
+) -> Result<Placed, Failure> {
     let list = |numbers: Vec<i64>| tx.dialect().list(numbers);
     let mut values = vec![
         list(open.keys().map(|tenant| tenant.0).collect()),
@@ -224,6 +239,7 @@ async fn place_at_once(tx: &WriteTx, open: BTreeMap<TenantKey, Open>) -> Result<
     }
     values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
     values.extend(INSERT_CHUNKS.arrays(rows.chunks)?);
+    values.extend(ADD_TIMES.arrays(times.rows())?);
     let mut before = BTreeMap::new();
     for row in tx.query(&PLACE, values).await?.iter().map(Row) {
         before.insert(TenantKey(row.get("tenant_key")?), row.get::<i64>("before")?);

@@ -1,11 +1,7 @@
 //! Publishing: events, one delivery per matching webhook, and their journal
 //! entries, in one transaction; of very many, the first ones (see `expansion`).
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use sea_orm::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -101,7 +97,7 @@ static INSERT_EVENTS: Bulk = Bulk::insert(
 )
 .on_conflict("ON CONFLICT (tenant_key, event_id) DO NOTHING");
 
-/// Writes all units; says for each what became of it.
+/// Writes all units, whose tenants are held and were read; says for each what became of it.
 pub(super) async fn apply(
     tx: &mut WriteTx,
     units: &[PublishUnit],
@@ -109,10 +105,6 @@ pub(super) async fn apply(
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    let tenants: BTreeSet<TenantKey> = units.iter().map(|unit| unit.tenant_key).collect();
-    // Read in a statement after that of the lock: what was acknowledged before is seen.
-    tx.share(tenants.iter().copied()).await?;
-    tx.read_tenants(tenants).await?;
     let mut fresh = Vec::with_capacity(units.len());
     for unit in units {
         fresh.push(tx.tenant(unit.tenant_key).await?.config_version == unit.config_version);

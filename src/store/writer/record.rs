@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sea_orm::Value;
 
-use super::{doubt::Verdict, place::Entry, times, transaction::WriteTx};
+use super::{doubt::Verdict, place::Entry, transaction::WriteTx};
 use crate::{
     domain::{
         alert::Alert,
@@ -120,17 +120,14 @@ static INSERT_ATTEMPTS: Bulk = Bulk::insert(
 
 /// Under whose leases the attempts were made: one, unless this process has just lost its
 /// lease and got another.
-fn nodes(units: &[RecordUnit]) -> Vec<NodeKey> {
+pub(super) fn nodes(units: &[RecordUnit]) -> Vec<NodeKey> {
     let mut nodes: Vec<_> = units.iter().map(|unit| unit.node).collect();
     nodes.dedup();
     nodes
 }
 
-/// Writes all settlements of all units.
+/// Writes all settlements of all units, whose nodes are held.
 pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), Failure> {
-    for node in nodes(units) {
-        tx.fence(node).await?;
-    }
     // What turned out to be committed is not written again.
     let units = units.iter().filter(|unit| !unit.doubt.as_ref().is_some_and(Verdict::committed));
     let mut all: Vec<&Settlement> = units.flat_map(|unit| unit.settlements.iter()).collect();
@@ -149,7 +146,7 @@ pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), 
             notices::insert_alert(tx, s.webhook_key, alert, s.time).await?;
         }
     }
-    times::add(tx, &all).await?;
+    tx.times.add(&all);
     standings::store(tx, &all).await?;
     for s in all {
         let entry = Entry {

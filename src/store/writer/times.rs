@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 
 use sea_orm::Value;
 
-use super::{record::Settlement, transaction::WriteTx};
+use super::record::Settlement;
 use crate::{
     domain::{
         delivery_times::{class, window_start},
         time::micros,
     },
-    store::{
-        bulk::{Bulk, Kind::Number},
-        failure::Failure,
-    },
+    store::bulk::{Bulk, Kind::Number},
 };
 
 // In the order of the keys: whoever else adds to them waits, and nobody for each other.
-static ADD_TIMES: Bulk = Bulk::insert(
+pub(super) static ADD_TIMES: Bulk = Bulk::insert(
     "delivery_times",
     &[
         ("webhook_key", Number),
@@ -33,31 +30,30 @@ static ADD_TIMES: Bulk = Bulk::insert(
      micros = delivery_times.micros + excluded.micros",
 );
 
-/// Adds the first successes among settlements.
-pub(super) async fn add(tx: &WriteTx, settlements: &[&Settlement]) -> Result<(), Failure> {
-    let mut sums: BTreeMap<(i64, i64, i32), (i64, i64)> = BTreeMap::new();
-    for settlement in settlements {
-        let Some(ingest) = settlement.delivered_from else { continue };
-        let Some(end) = settlement.state.end_time else { continue };
-        let taken = end.since(ingest);
-        let key = (settlement.webhook_key.0, window_start(ingest).micros(), class(taken));
-        let (count, sum) = sums.entry(key).or_default();
-        *count += 1;
-        *sum = sum.saturating_add(micros(taken));
+/// What a transaction adds to the sums.
+#[derive(Debug, Default)]
+pub(super) struct Sums(BTreeMap<(i64, i64, i32), (i64, i64)>);
+
+impl Sums {
+    /// Adds the first successes among settlements.
+    pub(super) fn add(&mut self, settlements: &[&Settlement]) {
+        for settlement in settlements {
+            let Some(ingest) = settlement.delivered_from else { continue };
+            let Some(end) = settlement.state.end_time else { continue };
+            let taken = end.since(ingest);
+            let key = (settlement.webhook_key.0, window_start(ingest).micros(), class(taken));
+            let (count, sum) = self.0.entry(key).or_default();
+            *count += 1;
+            *sum = sum.saturating_add(micros(taken));
+        }
     }
-    if sums.is_empty() {
-        return Ok(());
+
+    /// The rows of [`ADD_TIMES`].
+    pub(super) fn rows(self) -> Vec<Value> {
+        let row = |((webhook, window, class), (count, sum)): (_, (i64, i64))| -> [Value; 5] {
+            let (webhook, window, class): (i64, i64, i32) = (webhook, window, class);
+            [webhook.into(), window.into(), class.into(), count.into(), sum.into()]
+        };
+        self.0.into_iter().flat_map(row).collect()
     }
-    let mut values: Vec<Value> = Vec::with_capacity(sums.len() * 5);
-    for ((webhook, window, class), (count, sum)) in sums {
-        values.extend([
-            webhook.into(),
-            window.into(),
-            class.into(),
-            count.into(),
-            Value::from(sum),
-        ]);
-    }
-    ADD_TIMES.run(tx.sql(), values).await?;
-    Ok(())
 }

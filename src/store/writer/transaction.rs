@@ -2,7 +2,7 @@
 //! the same time: what a transaction reads to decide on, it locks.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -20,9 +20,11 @@ use super::{
     doubt::Doubt,
     event_keys::EventKeys,
     news::{News, Told},
+    opening::TenantRow,
     place::{self, Open},
     publish::{self, NewEvent},
     syncer::{Synced, Then},
+    times::Sums,
 };
 use crate::{
     domain::{
@@ -32,7 +34,7 @@ use crate::{
     store::{
         dialect::Dialect,
         direct::Direct,
-        failure::{Failure, corrupt, is_passing},
+        failure::{Failure, is_passing},
         query,
         sql::Sql,
         timed::{Timed, within},
@@ -52,22 +54,18 @@ pub(super) struct WriterState {
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
 pub(in crate::store) struct WriteTx {
-    tx: Sql,
+    pub(super) tx: Sql,
     pub(super) state: OwnedMutexGuard<WriterState>,
-    tenants: BTreeMap<TenantKey, TenantRow>,
+    pub(super) tenants: BTreeMap<TenantKey, TenantRow>,
+    /// Keys that were taken for events, and are not used yet.
+    pub(super) event_keys: VecDeque<i64>,
+    /// What is still to be added to the sums of delivery times.
+    pub(super) times: Sums,
     /// What is still to get its place in the journal.
     open: BTreeMap<TenantKey, Open>,
     pub(super) news: News,
     /// Names this transaction on the server, where its outcome may come into doubt.
     name: Option<String>,
-}
-
-/// A tenant's row as far as the hot path needs it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TenantRow {
-    pub(super) config_version: i64,
-    /// Whether deliveries of earlier events are left for later.
-    pub(super) expanding: bool,
 }
 
 /// What may be locked by its number, apart from rows. It ends with the transaction.
@@ -118,6 +116,8 @@ impl WriteTx {
             tx,
             state,
             tenants: BTreeMap::new(),
+            event_keys: VecDeque::new(),
+            times: Sums::default(),
             open: BTreeMap::new(),
             news: News::default(),
             name: None,
@@ -180,21 +180,6 @@ impl WriteTx {
         self.tx.numbers(sql, values.into_iter().collect()).await
     }
 
-    /// Keeps the configuration of these tenants, in the order of their keys, from being changed
-    /// until the end. What is read of it afterwards stays so.
-    pub(in crate::store) async fn share(
-        &self,
-        tenants: impl IntoIterator<Item = TenantKey>,
-    ) -> Result<(), DbErr> {
-        if self.dialect() == Dialect::Postgres {
-            let sql = "SELECT pg_advisory_xact_lock_shared($1, (key & 2147483647)::integer)
-                       FROM unnest($2::bigint[]) AS key";
-            let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
-            self.execute(sql, [(Lock::Config as i32).into(), tenants]).await?;
-        }
-        Ok(())
-    }
-
     /// Waits until no publish of the tenant is under way, and lets none begin before the end:
     /// its configuration is changed. To be done first.
     pub(in crate::store) async fn change(&self, tenant: TenantKey) -> Result<(), DbErr> {
@@ -210,39 +195,6 @@ impl WriteTx {
             self.execute(sql, [(what as i32).into(), number.into()]).await?;
         }
         Ok(())
-    }
-
-    /// Reads the rows of tenants in one statement.
-    pub(super) async fn read_tenants(
-        &mut self,
-        tenants: impl IntoIterator<Item = TenantKey>,
-    ) -> Result<(), Failure> {
-        let sql = format!(
-            "SELECT tenant_key, config_version, (SELECT COUNT(*) FROM (
-               SELECT 1 FROM expansions x WHERE x.tenant_key = t.tenant_key LIMIT 1) AS any_part)
-               AS expanding
-             FROM tenants t WHERE {}",
-            self.dialect().is_in("t.tenant_key", "$1")
-        );
-        let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
-        for [key, config_version, parts] in self.numbers(&sql, [tenants]).await? {
-            self.tenants.insert(TenantKey(key), TenantRow { config_version, expanding: parts > 0 });
-        }
-        Ok(())
-    }
-
-    /// A tenant's row, read once per transaction.
-    pub(super) async fn tenant(&mut self, tenant: TenantKey) -> Result<&mut TenantRow, Failure> {
-        if !self.tenants.contains_key(&tenant) {
-            self.read_tenants([tenant]).await?;
-        }
-        Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no row"))?)
-    }
-
-    /// Keys for so many events, rising: each is greater than those of all events that were
-    /// committed before.
-    pub(super) async fn event_keys(&mut self, count: usize) -> Result<Vec<i64>, Failure> {
-        self.state.event_keys.take(&self.tx, count).await
     }
 
     /// Adds changes of deliveries to a tenant's journal. They get their positions at the
@@ -284,7 +236,8 @@ impl WriteTx {
         if open.is_empty() {
             return Ok(());
         }
-        let placed = place::place(self, open).await?;
+        let times = std::mem::take(&mut self.times);
+        let placed = place::place(self, open, times).await?;
         for commit in placed.commits {
             match self.news.commits.entry(commit.tenant) {
                 Entry::Vacant(none) => drop(none.insert(commit)),
