@@ -1,9 +1,10 @@
 //! The connection a delivery worker owns: opened when needed, kept while it is good.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::failure::{Failure, Fault, Phase};
 use super::http_sender::HttpSender;
@@ -18,12 +19,15 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Connection {
     sender: Arc<HttpSender>,
     open: Option<Open>,
+    /// Kept from request to request: the runtime's timers are behind a lock, which setting one to
+    /// a later time does not take.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
     /// A connection that is not open yet; the first request opens it.
     pub fn new(sender: Arc<HttpSender>) -> Self {
-        Self { sender, open: None }
+        Self { sender, open: None, timer: None }
     }
 
     /// Sends one request and waits for its answer. Connects when there is no connection, when the
@@ -47,12 +51,15 @@ impl Connection {
         let began = Instant::now();
         let deadline = began + limits.timeout.min(LONGEST);
         let mut phase = Phase::Resolving;
-        let exchange = self.exchange(target, request, limits, deadline, &mut phase);
-        match timeout_at(deadline, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(fault)) => Err(fault.after(began.elapsed())),
-            Err(_) => Err(Fault::timeout(limits.timeout, phase).after(began.elapsed())),
-        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().reset(deadline);
+        let (sender, open) = (&self.sender, &mut self.open);
+        let answered = tokio::select! {
+            biased;
+            answered = exchange(sender, open, target, request, limits, deadline, &mut phase) => answered,
+            () = timer => Err(Fault::timeout(limits.timeout, phase)),
+        };
+        answered.map_err(|fault| fault.after(began.elapsed()))
     }
 
     /// Resolves when the receiver has closed the idle connection, which is then discarded; never
@@ -72,40 +79,41 @@ impl Connection {
     pub fn disconnect(&mut self) {
         self.open = None;
     }
+}
 
-    async fn exchange(
-        &mut self,
-        target: &Target,
-        request: Request,
-        limits: &Limits,
-        deadline: Instant,
-        phase: &mut Phase,
-    ) -> Result<Answer, Fault> {
-        let mut request = request.into_http(target);
-        // Taken out, and put back only when all went well: a call that fails or is dropped takes
-        // the connection with it.
-        if let Some(mut kept) = self.open.take()
-            && kept.leads_to(&target.origin)
-        {
-            match kept.exchange(request, limits, phase).await? {
-                Exchange::Answered { answer, reusable } => {
-                    self.open = reusable.then_some(kept);
-                    return Ok(answer);
-                }
-                Exchange::Unsent(unsent) => request = *unsent,
-            }
-        }
-        // Boxed, because it is rare and would make every call's future several times as large.
-        let fresh = Open::connect(&self.sender, &target.origin, deadline, phase);
-        let mut fresh = Box::pin(fresh).await?;
-        match fresh.exchange(request, limits, phase).await? {
+async fn exchange(
+    sender: &HttpSender,
+    open: &mut Option<Open>,
+    target: &Target,
+    request: Request,
+    limits: &Limits,
+    deadline: Instant,
+    phase: &mut Phase,
+) -> Result<Answer, Fault> {
+    let mut request = request.into_http(target);
+    // Taken out, and put back only when all went well: a call that fails or is dropped takes
+    // the connection with it.
+    if let Some(mut kept) = open.take()
+        && kept.leads_to(&target.origin)
+    {
+        match kept.exchange(request, limits, phase).await? {
             Exchange::Answered { answer, reusable } => {
-                self.open = reusable.then_some(fresh);
-                Ok(answer)
+                *open = reusable.then_some(kept);
+                return Ok(answer);
             }
-            Exchange::Unsent(_) => {
-                Err(Fault::connection("the connection was closed before the request was sent"))
-            }
+            Exchange::Unsent(unsent) => request = *unsent,
+        }
+    }
+    // Boxed, because it is rare and would make every call's future several times as large.
+    let fresh = Open::connect(sender, &target.origin, deadline, phase);
+    let mut fresh = Box::pin(fresh).await?;
+    match fresh.exchange(request, limits, phase).await? {
+        Exchange::Answered { answer, reusable } => {
+            *open = reusable.then_some(fresh);
+            Ok(answer)
+        }
+        Exchange::Unsent(_) => {
+            Err(Fault::connection("the connection was closed before the request was sent"))
         }
     }
 }
