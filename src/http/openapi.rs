@@ -2,8 +2,10 @@
 //!
 //! Each dialect keeps its paths and schemas in a file beside its code. Who may call an
 //! operation is not in these files: it is taken from the table of permissions, so that the
-//! document cannot say otherwise. A document whose operations are not those of the table is
-//! none, and the server does not start.
+//! document cannot say otherwise. It is put together for the first who asks: most servers are
+//! never asked, and it takes megabytes.
+
+use std::sync::{Arc, OnceLock};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,20 +29,28 @@ const DIALECTS: [&str; 4] = [v3::OPENAPI, superoffice::OPENAPI, sonar::OPENAPI, 
 const TENANT: [&str; 2] = ["#/components/parameters/Tenant", "#/components/parameters/OrgId"];
 
 /// The route of the document.
-///
-/// # Errors
-///
-/// In words, where the document is none.
-pub(super) fn routes(services: &Services) -> Result<Dialect, String> {
-    let text = Bytes::from(serde_json::to_vec(&document()?).map_err(|e| e.to_string())?);
-    let serve = move || {
-        let text = text.clone();
-        async move {
+pub(super) fn routes(services: &Services) -> Dialect {
+    let text = Arc::new(OnceLock::new());
+    let serve = move || std::future::ready(answer_with(text.get_or_init(text_of_document)));
+    Routes::<Refusal>::new(services).serve(Method::GET, "/openapi.json", serve).finish()
+}
+
+fn answer_with(text: &Result<Bytes, String>) -> Response {
+    match text {
+        Ok(text) => {
             let json = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, json)], text)
+            ([(header::CONTENT_TYPE, json)], text.clone()).into_response()
         }
-    };
-    Ok(Routes::<Refusal>::new(services).serve(Method::GET, "/openapi.json", serve).finish())
+        Err(error) => {
+            // Tests would not let it pass.
+            tracing::error!(error, "there is no OpenAPI document");
+            answer::empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn text_of_document() -> Result<Bytes, String> {
+    serde_json::to_vec(&document()?).map(Bytes::from).map_err(|e| e.to_string())
 }
 
 /// Belongs to no dialect: a status says all.
