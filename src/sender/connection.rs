@@ -54,9 +54,10 @@ impl Connection {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         timer.as_mut().reset(deadline);
         let (sender, open) = (&self.sender, &mut self.open);
+        let exchange = exchange(sender, open, target, request, limits, deadline, &mut phase);
         let answered = tokio::select! {
             biased;
-            answered = exchange(sender, open, target, request, limits, deadline, &mut phase) => answered,
+            answered = exchange => answered,
             () = timer => Err(Fault::timeout(limits.timeout, phase)),
         };
         answered.map_err(|fault| fault.after(began.elapsed()))

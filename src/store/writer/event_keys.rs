@@ -3,7 +3,7 @@
 
 use sea_orm::ConnectionTrait;
 
-use crate::store::{failure::Failure, query, rows::Row, sql::Sql};
+use crate::store::{query, rows::Row};
 
 /// Where new keys come from.
 #[derive(Clone, Copy, Debug)]
@@ -12,31 +12,6 @@ pub(in crate::store) enum EventKeys {
     Counted(i64),
     /// The database counts, for all nodes.
     Sequence,
-}
-
-impl EventKeys {
-    /// Whether the database counts.
-    pub(super) fn are_of_database(&self) -> bool {
-        matches!(self, Self::Sequence)
-    }
-
-    /// Takes so many keys, rising.
-    pub(super) async fn take(&mut self, tx: &Sql, count: usize) -> Result<Vec<i64>, Failure> {
-        let count = count as i64;
-        match self {
-            Self::Counted(next) => {
-                let first = *next;
-                *next += count;
-                Ok((first..*next).collect())
-            }
-            Self::Sequence if count == 0 => Ok(Vec::new()),
-            Self::Sequence => {
-                let sql = "SELECT nextval('event_keys') AS key FROM generate_series(1, $1)";
-                let keys = tx.numbers(sql, vec![count.into()]).await?;
-                Ok(keys.into_iter().map(|[key]| key).collect())
-            }
-        }
-    }
 }
 
 /// Where the keys of this database come from.

@@ -317,11 +317,11 @@ async fn attempt(
 ) -> Result<(Vec<Published>, Committed), Failure> {
     let mut tx = WriteTx::begin_here(Arc::clone(state)).await?;
     let tenants: BTreeSet<_> = batch.publishes.iter().map(|unit| unit.tenant_key).collect();
-    tx.hold(tenants.iter().copied(), record::nodes(&batch.records)).await?;
+    tx.hold(tenants.iter().copied(), batch.records.iter().map(|unit| unit.node)).await?;
     if !tenants.is_empty() {
         // In a statement after that of the lock: what was acknowledged before is seen.
         let events = batch.publishes.iter().map(|unit| unit.events.len()).sum();
-        tx.read_tenants(tenants, events).await?;
+        tx.read(tenants, events).await?;
     }
     let outcomes = publish::apply(&mut tx, &batch.publishes).await?;
     record::apply(&mut tx, &batch.records).await?;

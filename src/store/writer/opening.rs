@@ -1,7 +1,9 @@
 //! What transactions decide on is kept from being changed first, and then read: on a server
 //! each is one statement, however much it is for, as each is a turn to the server and back.
 
-use super::{Lock, WriteTx};
+use std::collections::BTreeSet;
+
+use super::{EventKeys, Lock, WriteTx};
 use crate::{
     domain::id::TenantKey,
     store::{
@@ -24,8 +26,8 @@ const EVENT_KEY: i64 = -1;
 
 impl WriteTx {
     /// Keeps the configuration of these tenants, in the order of their keys, from being changed
-    /// until the end, and the others from giving up these nodes. What is read of a configuration
-    /// afterwards stays so.
+    /// until the end, and fences: keeps the others from giving up these nodes. What is read of a
+    /// configuration afterwards stays so.
     ///
     /// # Errors
     ///
@@ -39,9 +41,9 @@ impl WriteTx {
         if self.dialect() == Dialect::Sqlite {
             return Ok(());
         }
-        let tenants: Vec<_> = tenants.into_iter().map(|tenant| tenant.0).collect();
+        let tenants: BTreeSet<_> = tenants.into_iter().map(|tenant| tenant.0).collect();
         let nodes = nodes.into_iter().filter(|node| *node != NodeKey::SOLE);
-        let nodes: Vec<_> = nodes.map(|node| node.0).collect();
+        let nodes: BTreeSet<_> = nodes.map(|node| node.0).collect();
         let count = nodes.len() as i64;
         let values = [
             (Lock::Config as i32).into(),
@@ -60,8 +62,9 @@ impl WriteTx {
         }
     }
 
-    /// Reads the rows of tenants, and takes keys for so many events along with them.
-    pub(super) async fn read_tenants(
+    /// Reads the rows of tenants, and takes keys for so many events along with them, where the
+    /// database counts.
+    pub(super) async fn read(
         &mut self,
         tenants: impl IntoIterator<Item = TenantKey>,
         events: usize,
@@ -75,7 +78,7 @@ impl WriteTx {
         );
         let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
         let mut values = vec![tenants];
-        if self.state.event_keys.are_of_database() {
+        if self.dialect() == Dialect::Postgres {
             sql += &format!(
                 " UNION ALL SELECT nextval('event_keys'), {EVENT_KEY}, 0
                   FROM generate_series(1, $2)"
@@ -95,7 +98,7 @@ impl WriteTx {
     /// A tenant's row, read once per transaction.
     pub(super) async fn tenant(&mut self, tenant: TenantKey) -> Result<&mut TenantRow, Failure> {
         if !self.tenants.contains_key(&tenant) {
-            self.read_tenants([tenant], 0).await?;
+            self.read([tenant], 0).await?;
         }
         Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no row"))?)
     }
@@ -103,12 +106,18 @@ impl WriteTx {
     /// Keys for so many events, rising: each is greater than those of all events that were
     /// committed before.
     pub(super) async fn event_keys(&mut self, count: usize) -> Result<Vec<i64>, Failure> {
-        let mut keys: Vec<i64> =
-            self.event_keys.drain(..count.min(self.event_keys.len())).collect();
-        let missing = count - keys.len();
-        if missing > 0 {
-            keys.extend(self.state.event_keys.take(&self.tx, missing).await?);
+        if let EventKeys::Counted(next) = &mut self.state.event_keys {
+            let first = *next;
+            *next += count as i64;
+            return Ok((first..*next).collect());
         }
-        Ok(keys)
+        let missing = count.saturating_sub(self.event_keys.len());
+        if missing > 0 {
+            self.read([], missing).await?;
+        }
+        match self.event_keys.len() {
+            had if had < count => Err(corrupt("event keys: there are too few").into()),
+            _ => Ok(self.event_keys.drain(..count).collect()),
+        }
     }
 }

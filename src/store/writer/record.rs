@@ -118,15 +118,6 @@ static INSERT_ATTEMPTS: Bulk = Bulk::insert(
 )
 .on_conflict("ON CONFLICT (event_key, webhook_key, attempt_number) DO NOTHING");
 
-/// Under whose leases the attempts were made, each once: one, unless this process has just
-/// lost its lease and got another.
-pub(super) fn nodes(units: &[RecordUnit]) -> Vec<NodeKey> {
-    let mut nodes: Vec<_> = units.iter().map(|unit| unit.node).collect();
-    nodes.sort_unstable_by_key(|node| node.0);
-    nodes.dedup();
-    nodes
-}
-
 /// Writes all settlements of all units, whose nodes are held.
 pub(super) async fn apply(tx: &mut WriteTx, units: &[RecordUnit]) -> Result<(), Failure> {
     // What turned out to be committed is not written again.

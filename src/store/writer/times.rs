@@ -50,10 +50,9 @@ impl Sums {
 
     /// The rows of [`ADD_TIMES`].
     pub(super) fn rows(self) -> Vec<Value> {
-        let row = |((webhook, window, class), (count, sum)): (_, (i64, i64))| -> [Value; 5] {
-            let (webhook, window, class): (i64, i64, i32) = (webhook, window, class);
-            [webhook.into(), window.into(), class.into(), count.into(), sum.into()]
-        };
-        self.0.into_iter().flat_map(row).collect()
+        let rows = self.0.into_iter().flat_map(|((webhook, window, class), (count, sum))| {
+            [webhook.into(), window.into(), Value::from(class), count.into(), sum.into()]
+        });
+        rows.collect()
     }
 }

@@ -54,12 +54,12 @@ pub(super) struct WriterState {
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
 pub(in crate::store) struct WriteTx {
-    pub(super) tx: Sql,
+    tx: Sql,
     pub(super) state: OwnedMutexGuard<WriterState>,
     pub(super) tenants: BTreeMap<TenantKey, TenantRow>,
     /// Keys that were taken for events, and are not used yet.
     pub(super) event_keys: VecDeque<i64>,
-    /// What is still to be added to the sums of delivery times.
+    /// What is still to be added to the sums of delivery times; each of it is in `open`, too.
     pub(super) times: Sums,
     /// What is still to get its place in the journal.
     open: BTreeMap<TenantKey, Open>,
