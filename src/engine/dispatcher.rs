@@ -287,6 +287,7 @@ impl Dispatcher {
             };
             self.turns.started(key, config.webhook.tenant_key);
             if let Some(outcome) = settle::expired(&config, &delivery, now) {
+                lane.free_connection();
                 self.outcomes.push(outcome);
             } else {
                 self.send(key, config, delivery);

@@ -24,15 +24,15 @@ impl Dispatcher {
     /// its webhook.
     pub(super) fn finish(&mut self, finished: Finished) {
         let Finished { lane: key, delivery, attempted, tenure, worker } = finished;
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.free_connection();
+            lane.idle_workers.push(worker);
+        }
         let Some(attempted) = attempted.filter(|_| !tenure.is_over()) else {
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.idle_workers.push(worker);
-            }
             return self.abandoned(&Recorded::cut_off(key, &delivery));
         };
         let (now, chance) = (self.clock.now(), rand::random::<f64>());
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.idle_workers.push(worker);
         let Some(config) = lane.config.clone() else { return };
         if let Some(pause) = attempted.retry_after {
             // Asked for by one answer, it holds for the whole destination.
@@ -56,6 +56,8 @@ impl Dispatcher {
         outcome.settlement.standing = standing;
         self.outcomes.push(outcome);
         self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });
+        // Its connection is free for the next.
+        self.touch(key);
     }
 
     /// Takes over that outcomes are in the database: their slots are free.

@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Attempts that may be in flight at once.
+    /// Requests that may be open at once.
     limit: usize,
     /// Attempts at once while the lane gets going again after a suspension.
     ramp: Option<usize>,
@@ -50,13 +50,13 @@ impl Pace {
         self.next_start = self.next_start.min(now.plus(self.distance));
     }
 
-    /// Requests that may be in flight at once, whatever their kind.
+    /// Requests that may be open at once, whatever their kind.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Attempts that may be in flight at once now, unless the webhook is held.
-    pub(super) fn slots(&self) -> usize {
+    /// Attempts that may be open at once now, unless the webhook is held.
+    pub(super) fn connections(&self) -> usize {
         self.ramp.unwrap_or(usize::MAX).min(self.limit)
     }
 
@@ -77,7 +77,7 @@ impl Pace {
     pub(super) fn ended(&mut self, success: bool, start: Timestamp, end: Timestamp) -> FailureRow {
         if success {
             self.failures.succeeded();
-            self.ramp = self.ramp.map(|slots| slots * 2).filter(|slots| *slots < self.limit);
+            self.ramp = self.ramp.map(|at_once| at_once * 2).filter(|at_once| *at_once < self.limit);
         } else {
             self.failures.failed(start, end);
         }
@@ -174,14 +174,14 @@ mod tests {
     #[test]
     fn a_lane_that_resumes_doubles_with_each_success() {
         let mut pace = pace(0.0);
-        assert_eq!(pace.slots(), 10);
+        assert_eq!(pace.connections(), 10);
         pace.resume();
-        let mut slots = vec![pace.slots()];
+        let mut connections = vec![pace.connections()];
         for _ in 0..5 {
             pace.ended(true, at(0), at(1));
-            slots.push(pace.slots());
+            connections.push(pace.connections());
         }
-        assert_eq!(slots, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(connections, [1, 2, 4, 8, 10, 10]);
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         for _ in 1..UNREACHABLE_AFTER {
             pace.unreachable(at(0));
         }
-        assert_eq!((pace.slots(), pace.starts_at()), (10, at(0)), "it may be a coincidence");
+        assert_eq!((pace.connections(), pace.starts_at()), (10, at(0)), "it may be a coincidence");
         let mut now = at(0);
         let mut pauses = Vec::new();
         for _ in 0..9 {
@@ -199,10 +199,10 @@ mod tests {
             now = pace.starts_at();
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
-        assert_eq!(pace.slots(), 1);
+        assert_eq!(pace.connections(), 1);
         pace.reached();
         pace.ended(true, now, now);
-        assert_eq!((pace.slots(), pace.starts_at()), (2, now), "it is back");
+        assert_eq!((pace.connections(), pace.starts_at()), (2, now), "it is back");
         pace.unreachable(now);
         assert_eq!(pace.starts_at(), now);
     }

@@ -117,7 +117,7 @@ impl Dispatcher {
         if config.webhook.delete_time.is_some() {
             return Turn::Never;
         }
-        if lane.take_slot() { Turn::Now(Arc::clone(&config.webhook)) } else { Turn::Later }
+        if lane.take_connection() { Turn::Now(Arc::clone(&config.webhook)) } else { Turn::Later }
     }
 
     fn start_ping(&mut self, asked: AskedPing, webhook: Arc<Webhook>) {
@@ -153,7 +153,7 @@ impl Dispatcher {
         self.turns.free_slot();
         self.pings.running -= 1;
         if let Some(key) = lane {
-            self.lane(key).free_slot();
+            self.lane(key).give_back_connection();
             self.touch(key);
         }
     }

@@ -39,6 +39,12 @@ pub(super) enum Place {
     Held,
 }
 
+/// Deliveries that may be attempted or recorded at once, for each connection that may be open.
+/// An answer frees the connection, and its outcome takes two or three commits to be recorded;
+/// with one, connections wait for the database most of the time. What is not recorded at a
+/// crash is sent again, so there are few.
+const SLOTS_PER_CONNECTION: usize = 4;
+
 /// A place after all others.
 const LAST: Position = Position(i64::MAX);
 
@@ -60,7 +66,10 @@ pub(super) struct Lane {
     known: HashMap<EventKey, Place>,
     /// Payload bytes of what is known.
     bytes: usize,
+    /// Slots that are taken: deliveries that are attempted or recorded, and tests.
     in_flight: usize,
+    /// Those of them whose request has no answer yet.
+    open: usize,
     cursor: Position,
     last_committed: Position,
     spilled: bool,
@@ -166,7 +175,7 @@ impl Lane {
         }
     }
 
-    /// Whether a job could be taken if there were a slot.
+    /// Whether a job could be taken if there were a connection and a slot.
     pub(super) fn has_ready(&self) -> bool {
         !self.waiting.is_empty() || !self.due.is_empty()
     }
@@ -177,30 +186,41 @@ impl Lane {
 
     /// Whether a job can be taken now.
     pub(super) fn can_run(&self, now: Timestamp) -> bool {
-        self.has_slot() && self.pace.starts_at() <= now
+        self.has_job() && self.pace.starts_at() <= now
     }
 
     /// When the next job can be taken, where one waits for nothing but the time.
     pub(super) fn next_job(&self) -> Option<Timestamp> {
-        self.has_slot().then(|| self.pace.starts_at())
+        self.has_job().then(|| self.pace.starts_at())
     }
 
-    fn has_slot(&self) -> bool {
-        let slots = if self.is_open() { self.pace.slots() } else { usize::from(self.is_active()) };
-        self.in_flight < slots && self.has_ready()
+    fn has_job(&self) -> bool {
+        let connections =
+            if self.is_open() { self.pace.connections() } else { usize::from(self.is_active()) };
+        self.open < connections
+            && self.in_flight < connections * SLOTS_PER_CONNECTION
+            && self.has_ready()
     }
 
-    /// Takes one of the webhook's slots for something else than a delivery, where one
+    /// Takes one of the webhook's connections for something else than a delivery, where one
     /// is free. Also while the lane gets going again: it has not more than its limit.
-    pub(super) fn take_slot(&mut self) -> bool {
-        let free = self.in_flight < self.pace.limit();
+    pub(super) fn take_connection(&mut self) -> bool {
+        let free = self.open < self.pace.limit();
+        self.open += usize::from(free);
         self.in_flight += usize::from(free);
         free
     }
 
-    /// Gives a slot back that [`Self::take_slot`] took.
-    pub(super) fn free_slot(&mut self) {
+    /// Gives a connection back that [`Self::take_connection`] took.
+    pub(super) fn give_back_connection(&mut self) {
+        self.free_connection();
         self.in_flight -= 1;
+    }
+
+    /// Frees the connection of an attempt that has ended; its slot is taken until the outcome
+    /// is recorded.
+    pub(super) fn free_connection(&mut self) {
+        self.open -= 1;
     }
 
     /// Takes over how the webhook is now.
@@ -209,7 +229,7 @@ impl Lane {
         self.config = Some(config);
     }
 
-    /// Takes the next delivery to be attempted. First attempts and retries take
+    /// Takes the next delivery to be attempted, with a connection and a slot. First attempts and retries take
     /// turns where there are both, so neither starves the other.
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Delivery> {
         let retry_first = !self.last_was_retry;
@@ -223,7 +243,7 @@ impl Lane {
             self.waiting.pop_front().or_else(|| self.due.pop_front())
         }?;
         self.known.insert(delivery.event_key, Place::InFlight(delivery.position));
-        self.in_flight += 1;
+        (self.open, self.in_flight) = (self.open + 1, self.in_flight + 1);
         self.pace.started(now);
         Some(delivery)
     }

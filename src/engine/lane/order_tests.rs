@@ -148,6 +148,7 @@ impl Model {
         } else {
             self.rows[at].due = due;
         }
+        self.lane.free_connection();
         self.lane.release(delivery.event_key, delivery.bytes(), delivery.order, due);
     }
 
@@ -196,7 +197,7 @@ impl Model {
             18 => self.forget(),
             _ => self.restart(),
         }
-        prop_assert!(self.in_flight.len() <= 2);
+        prop_assert!(self.in_flight.len() <= CONNECTIONS);
         Ok(())
     }
 }

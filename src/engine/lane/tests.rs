@@ -22,6 +22,7 @@ mod ordered;
 
 const ROOM: usize = 4;
 const PAGE: usize = 3;
+const CONNECTIONS: usize = 2;
 
 fn delivery(n: i64) -> Delivery {
     let event = Event {
@@ -54,7 +55,7 @@ fn open_lane() -> Lane {
         webhook_id: WebhookId::new(Timestamp::default(), [0; 8]),
         number: 1,
         consumer_group_id: uuid::Uuid::nil(),
-        spec: WebhookSpec { max_allowed_connections: 2, ..WebhookSpec::default() },
+        spec: WebhookSpec { max_allowed_connections: CONNECTIONS as u32, ..WebhookSpec::default() },
         suspension: None,
         holds: Vec::new(),
         version: 1,
@@ -77,7 +78,9 @@ struct Model {
     news: VecDeque<i64>,
     /// A read under way: what it found, whether that was all.
     load: Option<(LoadStart, Vec<i64>, bool)>,
-    in_flight: Vec<(i64, usize)>,
+    /// Those that have no answer yet, and those that are to be recorded.
+    open: VecDeque<(i64, usize)>,
+    answered: VecDeque<(i64, usize)>,
     taken: Vec<i64>,
 }
 
@@ -124,13 +127,19 @@ impl Model {
             && let Some(delivery) = self.lane.take(Timestamp::default())
         {
             self.taken.push(delivery.event_key.0);
-            self.in_flight.push((delivery.event_key.0, delivery.bytes()));
+            self.open.push_back((delivery.event_key.0, delivery.bytes()));
+        }
+    }
+
+    fn answer(&mut self) {
+        if let Some(attempted) = self.open.pop_front() {
+            self.lane.free_connection();
+            self.answered.push_back(attempted);
         }
     }
 
     fn record(&mut self) {
-        if !self.in_flight.is_empty() {
-            let (n, bytes) = self.in_flight.remove(0);
+        if let Some((n, bytes)) = self.answered.pop_front() {
             self.rows.retain(|row| *row != n);
             self.lane.release(EventKey(n), bytes, None, None);
         }
@@ -139,14 +148,15 @@ impl Model {
 
 proptest! {
     #[test]
-    fn each_delivery_is_taken_once_and_in_order(steps in prop::collection::vec(0u8..6, 0..400)) {
+    fn each_delivery_is_taken_once_and_in_order(steps in prop::collection::vec(0u8..7, 0..400)) {
         let mut model = Model {
             lane: open_lane(),
             committed: 0,
             rows: Vec::new(),
             news: VecDeque::new(),
             load: None,
-            in_flight: Vec::new(),
+            open: VecDeque::new(),
+            answered: VecDeque::new(),
             taken: Vec::new(),
         };
         let act = |model: &mut Model, step| match step {
@@ -155,16 +165,17 @@ proptest! {
             2 => model.begin_load(),
             3 => model.end_load(),
             4 => model.attempt(),
+            5 => model.answer(),
             _ => model.record(),
         };
         for step in steps {
             act(&mut model, step);
             prop_assert!(model.lane.known_count() <= ROOM.max(1));
-            prop_assert!(model.in_flight.len() <= 2);
+            prop_assert!(model.open.len() <= CONNECTIONS);
         }
         // Whatever was under way, going on without new commits ends with everything taken.
         for _ in 0..model.committed * 8 + 8 {
-            for step in 1..6 {
+            for step in 1..7 {
                 act(&mut model, step);
             }
         }
@@ -172,4 +183,36 @@ proptest! {
         prop_assert!(model.rows.is_empty());
         prop_assert_eq!((model.lane.known_count(), model.lane.bytes()), (0, 0));
     }
+}
+
+#[test]
+fn connections_are_free_with_the_answer_and_slots_once_it_is_recorded() {
+    let mut lane = open_lane();
+    let start = lane.begin_load();
+    let left = lane.end_load(start).expect("it is valid");
+    lane.add_waiting((1..=50).map(delivery).collect(), &left, None);
+    let take_all = |lane: &mut Lane| {
+        let mut taken = Vec::new();
+        while lane.can_run(Timestamp::default()) {
+            taken.extend(lane.take(Timestamp::default()));
+        }
+        taken
+    };
+    let mut unrecorded = take_all(&mut lane);
+    assert_eq!(unrecorded.len(), CONNECTIONS);
+    assert!(!lane.take_connection(), "none is left for a test");
+    for _ in 1..SLOTS_PER_CONNECTION {
+        (0..CONNECTIONS).for_each(|_| lane.free_connection());
+        let next = take_all(&mut lane);
+        assert_eq!(next.len(), CONNECTIONS, "answered, not recorded");
+        unrecorded.extend(next);
+    }
+    (0..CONNECTIONS).for_each(|_| lane.free_connection());
+    assert!(take_all(&mut lane).is_empty(), "the database does not answer");
+    assert!(lane.take_connection(), "a test records nothing");
+    let first = &unrecorded[0];
+    lane.release(first.event_key, first.bytes(), None, None);
+    assert!(take_all(&mut lane).is_empty(), "the test has a slot as well");
+    lane.give_back_connection();
+    assert_eq!(take_all(&mut lane).len(), 1);
 }
