@@ -90,6 +90,13 @@ static INSERT_CHUNKS: Bulk = Bulk::insert(
     ],
 );
 
+static RAISE_HEADS: Bulk = Bulk::update(
+    "UPDATE journal_heads SET head = new.head, previous_time = journal_heads.head_time,
+       head_time = new.head_time
+     FROM new WHERE journal_heads.tenant_key = new.tenant_key",
+    &[("tenant_key", Number), ("head", Number), ("head_time", Number)],
+);
+
 // As in `DeliveryState::ACCEPTED`.
 static INSERT_DELIVERIES: Bulk = Bulk::insert(
     "deliveries",
@@ -166,18 +173,28 @@ async fn place_one_by_one(
     open: BTreeMap<TenantKey, Open>,
     times: Sums,
 ) -> Result<Placed, Failure> {
-    let sql = "UPDATE journal_heads SET head = head + $1, previous_time = head_time,
-                 head_time = MAX(head_time, $2)
-               WHERE tenant_key = $3 RETURNING head, previous_time";
+    // Nobody else writes. An UPDATE that returns what it wrote keeps it in a table first.
+    let sql = format!(
+        "SELECT tenant_key, head, head_time
+         FROM {} CROSS JOIN journal_heads ON tenant_key = given.value",
+        tx.dialect().listed("$1", "given")
+    );
+    let heads = tx.numbers(&sql, [tx.dialect().list(open.keys().map(|tenant| tenant.0))]).await?;
+    let place = |[tenant, head, time]: [i64; 3]| {
+        let place = Place { position: Position(head), time: Timestamp::from_micros(time) };
+        (TenantKey(tenant), place)
+    };
+    let mut places: BTreeMap<_, _> = heads.into_iter().map(place).collect();
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
+    let mut raised = Vec::with_capacity(3 * open.len());
     for (tenant, open) in open {
-        let values = [open.len().into(), open.newest().micros().into(), tenant.0.into()];
-        let raised = tx.numbers(sql, values).await?;
-        let [head, previous] = *raised.first().ok_or_else(no_journal)?;
-        let position = Position(head - open.len());
-        let place = Place { position, time: Timestamp::from_micros(previous) };
-        placed.commits.push(rows.add(tenant, open, place));
+        let place = places.remove(&tenant).ok_or_else(no_journal)?;
+        let newest = open.newest().max(place.time);
+        let commit = rows.add(tenant, open, place);
+        raised.extend([tenant.0, commit.last.0, newest.micros()].map(Value::from));
+        placed.commits.push(commit);
     }
+    RAISE_HEADS.run(tx.sql(), raised).await?;
     INSERT_DELIVERIES.run(tx.sql(), rows.deliveries).await?;
     INSERT_CHUNKS.run(tx.sql(), rows.chunks).await?;
     ADD_TIMES.run(tx.sql(), times.rows()).await?;
