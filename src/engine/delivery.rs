@@ -1,14 +1,12 @@
 //! A delivery in memory, and what is shared by all deliveries of one event.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
-};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
+use super::KeyMap;
 use crate::{
     domain::{
         body::Recipe,
@@ -102,7 +100,7 @@ pub(super) struct Outgoings(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
-    by_key: HashMap<EventKey, Weak<Outgoing>>,
+    by_key: KeyMap<EventKey, Weak<Outgoing>>,
     /// How many there may be until those that nobody holds any more are looked for.
     most: usize,
 }

@@ -2,16 +2,12 @@
 //! time, then does what can be done: gives jobs to workers, outcomes to the
 //! recorder, reads to the loader. It never waits for any of them.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    Limits, Parts,
+    KeyMap, Limits, Parts,
     clock::Clock,
     delivery::{Delivery, Outgoings},
     input::Input,
@@ -53,9 +49,9 @@ pub(super) struct Dispatcher {
     pub(super) limits: Limits,
     pub(super) default_timeout: Duration,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
-    pub(super) lanes: HashMap<WebhookKey, Lane>,
+    pub(super) lanes: KeyMap<WebhookKey, Lane>,
     /// How many lanes each tenant has.
-    tenant_lanes: HashMap<TenantKey, usize>,
+    tenant_lanes: KeyMap<TenantKey, usize>,
     /// Lanes that may have a job to give take turns.
     pub(super) turns: Turns,
     /// Lanes that want to read, each once.
@@ -96,8 +92,8 @@ impl Dispatcher {
             limits: parts.limits,
             default_timeout: parts.default_timeout,
             inputs,
-            lanes: HashMap::new(),
-            tenant_lanes: HashMap::new(),
+            lanes: KeyMap::default(),
+            tenant_lanes: KeyMap::default(),
             load_queue: Rotation::default(),
             loads: 0,
             timers: BTreeSet::new(),

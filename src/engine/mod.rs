@@ -40,7 +40,7 @@ mod tasks;
 mod turns;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -63,6 +63,10 @@ use crate::{
     sender::{HttpSender, Mailer},
     store::{Commit, Requeued, Store},
 };
+
+/// A map by keys that the database gave. Nobody outside chooses them, so the hash need not
+/// withstand anybody, and may be one of the fast ones.
+type KeyMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Bounds of the engine's memory and work.
 #[derive(Clone, Debug)]

@@ -77,7 +77,8 @@ impl Pace {
     pub(super) fn ended(&mut self, success: bool, start: Timestamp, end: Timestamp) -> FailureRow {
         if success {
             self.failures.succeeded();
-            self.ramp = self.ramp.map(|at_once| at_once * 2).filter(|at_once| *at_once < self.limit);
+            self.ramp =
+                self.ramp.map(|at_once| at_once * 2).filter(|at_once| *at_once < self.limit);
         } else {
             self.failures.failed(start, end);
         }

@@ -15,8 +15,9 @@
 //!
 //! Nothing here takes longer the more lanes there are, but for the depth of a tree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use super::KeyMap;
 use crate::domain::id::{TenantKey, WebhookKey};
 
 /// One slot in so many is kept back, and one at least.
@@ -31,8 +32,8 @@ pub(super) struct Turns {
     in_flight: usize,
     /// Rises with each turn that begins to wait.
     clock: u64,
-    lanes: HashMap<WebhookKey, LaneTurns>,
-    tenants: HashMap<TenantKey, TenantTurns>,
+    lanes: KeyMap<WebhookKey, LaneTurns>,
+    tenants: KeyMap<TenantKey, TenantTurns>,
     /// Tenants with lanes that wait, who is next first.
     waiting: BTreeSet<(usize, u64, TenantKey)>,
     /// Those of them with a lane that waits and has nothing in flight.
@@ -62,8 +63,8 @@ impl Turns {
             limit,
             in_flight: 0,
             clock: 0,
-            lanes: HashMap::new(),
-            tenants: HashMap::new(),
+            lanes: KeyMap::default(),
+            tenants: KeyMap::default(),
             waiting: BTreeSet::new(),
             fresh: BTreeSet::new(),
         }

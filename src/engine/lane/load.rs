@@ -38,7 +38,7 @@ impl Lane {
 
     /// Notes that a load begins, and says from where it is to read.
     pub(in crate::engine) fn begin_load(&mut self) -> LoadStart {
-        self.left_during_load = Some(Left::new());
+        self.left_during_load = Some(Left::default());
         LoadStart { epoch: self.epoch, cursor: self.cursor, last_committed: self.last_committed }
     }
 

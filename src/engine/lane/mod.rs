@@ -12,14 +12,14 @@ mod load;
 mod order;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
 };
 
 pub(super) use self::load::LoadStart;
 use self::order::{Admitted, Order};
 use super::{
-    delivery::Delivery, lane_config::LaneConfig, pace::Pace, room::Room, sla::SlaWatch,
+    KeyMap, delivery::Delivery, lane_config::LaneConfig, pace::Pace, room::Room, sla::SlaWatch,
     worker::Worker,
 };
 use crate::domain::{
@@ -49,7 +49,7 @@ const SLOTS_PER_CONNECTION: usize = 4;
 const LAST: Position = Position(i64::MAX);
 
 /// What left a lane while it was read, and its place then.
-pub(super) type Left = HashMap<EventKey, Position>;
+pub(super) type Left = KeyMap<EventKey, Position>;
 
 /// See the module.
 #[derive(Default)]
@@ -63,7 +63,7 @@ pub(super) struct Lane {
     /// Attempts that are due.
     due: VecDeque<Delivery>,
     pub(super) order: Order,
-    known: HashMap<EventKey, Place>,
+    known: KeyMap<EventKey, Place>,
     /// Payload bytes of what is known.
     bytes: usize,
     /// Slots that are taken: deliveries that are attempted or recorded, and tests.
@@ -160,7 +160,7 @@ impl Lane {
         self.last_committed = delivery.position;
         self.cursor = delivery.position;
         // Somebody may have begun to change it before it was heard of.
-        self.add_unless(delivery, &Left::new())
+        self.add_unless(delivery, &Left::default())
     }
 
     /// Leaves a delivery that was just committed to the database.
