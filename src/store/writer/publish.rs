@@ -95,7 +95,7 @@ static INSERT_EVENTS: Bulk = Bulk::insert(
         ("payload", Text),
     ],
 )
-.on_conflict("ON CONFLICT (tenant_key, event_id) DO NOTHING");
+.on_conflict("ON CONFLICT (event_id, tenant_key) DO NOTHING");
 
 /// Writes all units, whose tenants are held and were read; says for each what became of it.
 pub(super) async fn apply(

@@ -6,7 +6,8 @@ use crate::store::migration::words::Words;
 pub(super) fn statements(words: &Words) -> Vec<String> {
     let Words { key, serial, uuid, bytes, clustered, bytewise, roomy, .. } = words;
     vec![
-        // The payload comes last, so that the other columns are read without it.
+        // The payload comes last, so that the other columns are read without it. Ids begin with
+        // the time where the server makes them: those of all tenants go to the end of their index.
         format!(
             "CREATE TABLE events (
             event_key {key},
@@ -21,7 +22,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             attributes TEXT,
             enrichments TEXT,
             payload TEXT NOT NULL,
-            UNIQUE (tenant_key, event_id),
+            UNIQUE (event_id, tenant_key),
             CHECK (length(event_name) BETWEEN 1 AND 255)
         )"
         ),
