@@ -75,7 +75,7 @@ pub struct Limits {
     pub lane_deliveries: usize,
     /// Bytes that one lane holds in memory. Default 3 MiB.
     pub lane_bytes: usize,
-    /// Bytes that all lanes hold in memory. Default 40 MiB. Beyond it a
+    /// Bytes that all lanes hold in memory. Default 36 MiB. Beyond it a
     /// lane still gets its share of its tenant's share of as much, or one delivery, so
     /// that lanes which hold much for long do not slow down the others.
     pub total_bytes: usize,
@@ -89,7 +89,7 @@ impl Default for Limits {
         Self {
             lane_deliveries: 2_048,
             lane_bytes: 3 * 1024 * 1024,
-            total_bytes: 40 * 1024 * 1024,
+            total_bytes: 36 * 1024 * 1024,
             attempts: 4_096,
         }
     }
