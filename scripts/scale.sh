@@ -1,6 +1,6 @@
 #!/bin/sh
 # What growth costs: more webhooks, tenants and rows in the log, each figure beside its target.
-# Takes about half an hour, and 6 GB of disk; sends to 127.0.0.1 only. For a try:
+# Takes ten minutes, on a slow machine half an hour, and 6 GB of disk; sends to 127.0.0.1 only. For a try:
 #   scripts/scale.sh --rows 200000 --seconds 2 --rounds 1
 #   scripts/scale.sh webhooks tenants
 # On PostgreSQL, where TEST_POSTGRES names a server: scripts/postgres.sh scripts/scale.sh
