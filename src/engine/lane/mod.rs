@@ -229,8 +229,8 @@ impl Lane {
         self.config = Some(config);
     }
 
-    /// Takes the next delivery to be attempted, with a connection and a slot. First attempts and retries take
-    /// turns where there are both, so neither starves the other.
+    /// Takes the next delivery to be attempted, with a connection and a slot. First attempts
+    /// and retries take turns where there are both, so neither starves the other.
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Delivery> {
         let retry_first = !self.last_was_retry;
         let delivery = if retry_first {
