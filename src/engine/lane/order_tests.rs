@@ -38,7 +38,10 @@ struct Model {
     rows: Vec<Stored>,
     news: VecDeque<Stored>,
     read: Option<Read>,
+    /// What is attempted or to be recorded, and how many of these, the last ones, have no
+    /// answer yet.
     in_flight: Vec<Delivery>,
+    open: usize,
     held: Option<EventKey>,
     now: Timestamp,
     settled: Vec<Stored>,
@@ -133,13 +136,22 @@ impl Model {
         let again = self.in_flight.iter().any(|d| d.event_key == taken.event_key);
         prop_assert!(!again, "once at a time");
         self.in_flight.push(taken);
+        self.open += 1;
         Ok(())
     }
 
+    fn answer(&mut self) {
+        if self.open > 0 {
+            self.open -= 1;
+            self.lane.free_connection();
+        }
+    }
+
     fn record(&mut self, succeeds: bool) {
-        let Some(delivery) = (!self.in_flight.is_empty()).then(|| self.in_flight.remove(0)) else {
+        if self.in_flight.len() == self.open {
             return;
-        };
+        }
+        let delivery = self.in_flight.remove(0);
         let n = delivery.event_key.0;
         let at = self.rows.iter().position(|row| row.n == n).expect("what is attempted waits");
         let due = (!succeeds).then(|| self.now.plus(std::time::Duration::from_secs(1)));
@@ -148,7 +160,6 @@ impl Model {
         } else {
             self.rows[at].due = due;
         }
-        self.lane.free_connection();
         self.lane.release(delivery.event_key, delivery.bytes(), delivery.order, due);
     }
 
@@ -178,7 +189,7 @@ impl Model {
         self.lane = open_lane();
         self.news.clear();
         self.in_flight.clear();
-        (self.read, self.held) = (None, None);
+        (self.read, self.held, self.open) = (None, None, 0);
     }
 
     fn step(&mut self, step: u8) -> Result<(), TestCaseError> {
@@ -195,9 +206,11 @@ impl Model {
             16 => self.hold(),
             17 => self.unhold(),
             18 => self.forget(),
+            19 | 20 => self.answer(),
             _ => self.restart(),
         }
-        prop_assert!(self.in_flight.len() <= CONNECTIONS);
+        prop_assert!(self.open <= CONNECTIONS);
+        prop_assert!(self.in_flight.len() <= CONNECTIONS * SLOTS_PER_CONNECTION);
         Ok(())
     }
 }
@@ -206,7 +219,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn of_each_key_one_delivery_at_a_time_and_in_order(steps in prop::collection::vec(0u8..20, 0..300)) {
+    fn of_each_key_one_delivery_at_a_time_and_in_order(steps in prop::collection::vec(0u8..22, 0..300)) {
         let mut model = Model {
             lane: open_lane(),
             committed: 0,
@@ -214,6 +227,7 @@ proptest! {
             news: VecDeque::new(),
             read: None,
             in_flight: Vec::new(),
+            open: 0,
             held: None,
             now: NOW,
             settled: Vec::new(),
@@ -223,7 +237,7 @@ proptest! {
         }
         // Going on without commits and failures ends with everything settled.
         for _ in 0..model.committed * 8 + 8 {
-            for step in [17, 4, 6, 8, 10, 12, 15] {
+            for step in [17, 4, 6, 8, 10, 19, 12, 15] {
                 model.step(step)?;
             }
         }
