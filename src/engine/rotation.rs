@@ -1,15 +1,16 @@
 //! Lanes that wait for something of which there are few: tenants take turns, and the
 //! lanes of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::KeyMap;
 use crate::domain::id::{TenantKey, WebhookKey};
 
 /// See the module. Who waits is pushed once.
 #[derive(Debug, Default)]
 pub(super) struct Rotation {
     tenants: VecDeque<TenantKey>,
-    lanes: HashMap<TenantKey, VecDeque<WebhookKey>>,
+    lanes: KeyMap<TenantKey, VecDeque<WebhookKey>>,
 }
 
 impl Rotation {

@@ -5,8 +5,9 @@
 //! committed is a gap between two such commits, or a hint, and is read from the journal;
 //! what comes after it waits until then. On one node alone there never is a gap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::KeyMap;
 use crate::{
     domain::id::{Position, TenantKey},
     store::{Arrival, Commit},
@@ -26,7 +27,7 @@ pub(super) struct Gap {
 /// What is known of the journals.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
-    tenants: HashMap<TenantKey, Heard>,
+    tenants: KeyMap<TenantKey, Heard>,
 }
 
 #[derive(Debug, Default)]
