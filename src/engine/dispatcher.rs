@@ -160,7 +160,7 @@ impl Dispatcher {
     fn handle(&mut self, input: Input) {
         match input {
             Input::Configured { tenant, webhook } => self.configure(tenant, webhook),
-            Input::Finished(finished) => self.finish(finished),
+            Input::Finished(job) => self.finish(job),
             Input::Recorded(recorded) => self.recorded(recorded),
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::Retry { lane, event, by, reply } => self.retry(lane, event, by, reply),
@@ -230,9 +230,13 @@ impl Dispatcher {
 
     /// How much more a lane may hold now.
     pub(super) fn room(&self, key: WebhookKey) -> Room {
-        let Some(lane) = self.lanes.get(&key) else {
-            return Room::new(&self.limits, (0, 0), self.bytes, self.lanes.len() + 1);
-        };
+        match self.lanes.get(&key) {
+            Some(lane) => self.room_of(lane),
+            None => Room::new(&self.limits, (0, 0), self.bytes, self.lanes.len() + 1),
+        }
+    }
+
+    fn room_of(&self, lane: &Lane) -> Room {
         let held = (lane.known_count(), lane.bytes());
         let of_tenant = lane.tenant().and_then(|tenant| self.tenant_lanes.get(&tenant));
         let sharers = of_tenant.map_or(self.lanes.len(), |lanes| lanes * self.tenant_lanes.len());
@@ -242,21 +246,23 @@ impl Dispatcher {
     /// Queues a lane for what it may have to do.
     pub(super) fn touch(&mut self, key: WebhookKey) {
         let now = self.clock.now();
-        let room = self.room(key);
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.lanes.get(&key) else { return };
         // Nothing is done for a lane before its webhook is known.
         let Some(tenant) = lane.tenant() else { return };
         if lane.can_run(now) {
             self.turns.wait(key, tenant);
         }
-        if lane.wants_load(now, room) && !lane.in_load_queue {
-            lane.in_load_queue = true;
+        let load = !lane.in_load_queue && lane.wants_load(now) && !self.room_of(lane).is_none();
+        if load {
             self.load_queue.push(tenant, key);
         }
         let due = lane.next_due.filter(|_| lane.is_active());
         let wake = lane.order.next_wake().filter(|_| lane.is_active());
         for at in [due, wake, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
             self.timers.insert((at, key));
+        }
+        if load && let Some(lane) = self.lanes.get_mut(&key) {
+            lane.in_load_queue = true;
         }
     }
 
@@ -301,11 +307,13 @@ impl Dispatcher {
         };
         let mut worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
         let tenure = self.ownership.tenure.clone();
-        let mut job = Job { lane, delivery, number, tenure, worker: worker.clone() };
+        let job = Job { lane, delivery, number, tenure, attempted: None, worker: worker.clone() };
+        let mut job = Box::new(job);
         // A worker that has gone meanwhile gives the job back.
         while let Err(refused) = worker.give(job) {
             worker = idle.pop().unwrap_or_else(|| Worker::start(self.shared.clone()));
-            job = Job { worker: worker.clone(), ..*refused };
+            job = refused;
+            job.worker = worker.clone();
         }
     }
 

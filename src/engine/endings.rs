@@ -7,7 +7,7 @@ use super::{
     recorder::{Fate, Recorded, RecordedBatch},
     settle::{self, Settled},
     suspension::Judged,
-    worker::Finished,
+    worker::Job,
 };
 use crate::domain::{
     delivery::{Attempt, AttemptOutcome},
@@ -22,8 +22,9 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 impl Dispatcher {
     /// Takes over an attempt that has ended: decides what becomes of its delivery and
     /// its webhook.
-    pub(super) fn finish(&mut self, finished: Finished) {
-        let Finished { lane: key, delivery, attempted, tenure, worker } = finished;
+    pub(super) fn finish(&mut self, mut job: Box<Job>) {
+        let (key, attempted) = (job.lane.webhook.key, job.attempted.take());
+        let Job { delivery, tenure, worker, .. } = *job;
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.free_connection();
             lane.idle_workers.push(worker);
@@ -52,7 +53,7 @@ impl Dispatcher {
             (success || !state_event).then(|| lane.pace.ended(success, start_time, *end_time));
         let standing = row.and_then(|_| lane.pace.new_standing(success));
         let Settled { mut outcome, given_up } =
-            settle::after_attempt(&config, delivery, attempted, now, chance);
+            settle::after_attempt(&config, &delivery, attempted, now, chance);
         outcome.settlement.standing = standing;
         self.outcomes.push(outcome);
         self.judge(key, &config.webhook, Judged { success, start_time, gone, row, given_up });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{loader::Loaded, ping::AskedPing, recorder::RecordedBatch, worker::Finished};
+use super::{loader::Loaded, ping::AskedPing, recorder::RecordedBatch, worker::Job};
 use crate::{
     domain::{
         actor::Actor,
@@ -22,7 +22,7 @@ pub(super) enum Input {
         tenant: TenantId,
         webhook: Arc<Webhook>,
     },
-    Finished(Finished),
+    Finished(Box<Job>),
     Recorded(RecordedBatch),
     Loaded(Loaded),
     Retry {

@@ -123,7 +123,7 @@ impl Dispatcher {
             let room = self.room(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             lane.in_load_queue = false;
-            if !lane.wants_load(now, room) {
+            if room.is_none() || !lane.wants_load(now) {
                 continue;
             }
             let wanted = Wanted::next(lane, now, room);

@@ -13,11 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    dispatcher::Dispatcher,
-    lane::Lane,
-    recorder::{Fate, Recorded},
-};
+use super::{dispatcher::Dispatcher, lane::Lane, recorder::Recorded};
 use crate::{
     domain::{
         id::{EventKey, WebhookKey},
@@ -212,8 +208,8 @@ impl Dispatcher {
             self.ownership.tenure.over = Some(CancellationToken::new());
         }
         self.ownership.tenure.until = None;
-        for outcome in self.outcomes.take() {
-            self.abandoned(&outcome.done(Fate::Abandoned));
+        for outcome in self.outcomes.abandon() {
+            self.abandoned(&outcome);
         }
         (self.ownership.giving_up, self.ownership.quiet) = Default::default();
         self.ownership.busy.clear();

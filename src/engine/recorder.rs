@@ -60,14 +60,21 @@ pub(super) struct Outcome {
 pub(super) struct Outcomes {
     /// Those that say how their webhook stands are recorded one batch after the other, so
     /// that the last word stays.
-    ordered: Vec<Outcome>,
-    others: Vec<Outcome>,
+    ordered: Gathering,
+    others: Gathering,
     ordered_recording: bool,
     others_recording: usize,
 }
 
+#[derive(Default)]
+struct Gathering {
+    settlements: Vec<Settlement>,
+    /// What the dispatcher is told of each.
+    recorded: Vec<Recorded>,
+}
+
 /// Outcomes that are recorded together.
-pub(super) struct Batch {
+struct Batch {
     settlements: Arc<Vec<Settlement>>,
     /// What the dispatcher is told of each.
     recorded: Vec<Recorded>,
@@ -82,12 +89,22 @@ pub(super) struct RecordedBatch {
 impl Outcomes {
     pub(super) fn push(&mut self, outcome: Outcome) {
         let ordered = outcome.settlement.standing.is_some();
-        if ordered { &mut self.ordered } else { &mut self.others }.push(outcome);
+        let gathering = if ordered { &mut self.ordered } else { &mut self.others };
+        gathering.recorded.push(outcome.done());
+        gathering.settlements.push(outcome.settlement);
     }
 
-    /// Takes all that gather.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Outcome> + use<> {
-        mem::take(&mut self.ordered).into_iter().chain(mem::take(&mut self.others))
+    /// Gives up all that gather: the lease was over before they were recorded.
+    pub(super) fn abandon(&mut self) -> Vec<Recorded> {
+        let Gathering { recorded, .. } = self.take();
+        recorded.into_iter().map(|one| Recorded { fate: Fate::Abandoned, ..one }).collect()
+    }
+
+    fn take(&mut self) -> Gathering {
+        let mut all = mem::take(&mut self.ordered);
+        all.settlements.append(&mut self.others.settlements);
+        all.recorded.append(&mut self.others.recorded);
+        all
     }
 
     /// Starts to record what may be recorded now; the answer comes as a message. It does not
@@ -99,17 +116,17 @@ impl Outcomes {
         tenure: &Tenure,
         answer: &mpsc::UnboundedSender<Input>,
     ) {
-        let ordered = !self.ordered.is_empty() && !self.ordered_recording;
-        let outcomes: Vec<_> = if ordered {
+        let ordered = !self.ordered.recorded.is_empty() && !self.ordered_recording;
+        let Gathering { settlements, recorded } = if ordered {
             self.ordered_recording = true;
-            self.take().collect()
-        } else if !self.others.is_empty() && self.others_recording < AT_ONCE {
+            self.take()
+        } else if !self.others.recorded.is_empty() && self.others_recording < AT_ONCE {
             self.others_recording += 1;
             mem::take(&mut self.others)
         } else {
             return;
         };
-        let batch = Batch::from(outcomes);
+        let batch = Batch { settlements: Arc::new(settlements), recorded };
         let (node, settlements) = (tenure.node, Arc::clone(&batch.settlements));
         let (tasks, again) = (tasks.clone(), (store.clone(), tenure.clone()));
         let answer = answer.clone();
@@ -171,14 +188,6 @@ async fn record_again(store: &Store, batch: Batch, tenure: &Tenure, error: Error
     recorded
 }
 
-impl From<Vec<Outcome>> for Batch {
-    fn from(outcomes: Vec<Outcome>) -> Self {
-        let recorded = outcomes.iter().map(|outcome| outcome.done(Fate::Recorded)).collect();
-        let settlements = outcomes.into_iter().map(|outcome| outcome.settlement).collect();
-        Self { settlements: Arc::new(settlements), recorded }
-    }
-}
-
 impl Batch {
     /// Splits the second half off.
     fn split_off(&mut self) -> Self {
@@ -191,15 +200,15 @@ impl Batch {
 }
 
 impl Outcome {
-    /// What the dispatcher is told of it.
-    pub(super) fn done(&self, fate: Fate) -> Recorded {
+    /// What the dispatcher is told of it once it is recorded.
+    fn done(&self) -> Recorded {
         Recorded {
             lane: self.settlement.webhook_key,
             event: self.settlement.event_key,
             order: self.order,
             bytes: self.bytes,
             due: self.settlement.state.due_time,
-            fate,
+            fate: Fate::Recorded,
         }
     }
 }

@@ -24,6 +24,11 @@ impl Room {
         let least = usize::from(count == 0);
         Self { deliveries: deliveries.max(least), bytes: bytes.max(least) }
     }
+
+    /// Whether there is none.
+    pub(super) fn is_none(self) -> bool {
+        self.deliveries == 0 || self.bytes == 0
+    }
 }
 
 #[cfg(test)]

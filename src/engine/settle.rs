@@ -22,7 +22,7 @@ pub(super) struct Settled {
 /// What an attempt makes of a delivery. `chance` is a random number in 0..1.
 pub(super) fn after_attempt(
     lane: &LaneConfig,
-    delivery: Delivery,
+    delivery: &Delivery,
     Attempted { attempt, retry_after }: Attempted,
     now: Timestamp,
     chance: f64,
@@ -72,7 +72,7 @@ pub(super) fn after_attempt(
         sla_breach_time: if delivery.state.status == DeliveryStatus::Succeeded {
             delivery.state.sla_breach_time
         } else {
-            breach(&delivery, attempt.end_time)
+            breach(delivery, attempt.end_time)
         },
         last: Some(attempt.summary.clone()),
     };
@@ -80,8 +80,8 @@ pub(super) fn after_attempt(
         Transition::Divert(reason) => Some(reason),
         Transition::Succeed | Transition::Retry(_) => None,
     };
-    let mut outcome = outcome(lane, &delivery, Some(attempt), state, divert_reason, kind, now);
-    outcome.settlement.alert = given_up.and_then(|why| alert(lane, &delivery, &outcome, why));
+    let mut outcome = outcome(lane, delivery, Some(attempt), state, divert_reason, kind, now);
+    outcome.settlement.alert = given_up.and_then(|why| alert(lane, delivery, &outcome, why));
     Settled { outcome, given_up }
 }
 

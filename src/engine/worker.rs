@@ -13,38 +13,29 @@ use super::{
     ownership::Tenure,
     tasks::Tasks,
 };
-use crate::{
-    domain::id::WebhookKey,
-    sender::{Connection, HttpSender},
-};
+use crate::sender::{Connection, HttpSender};
 
 /// A worker without work for this long, or up to twice as long, goes and closes its
 /// connection.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// One attempt to be made.
+/// One attempt, to be made and then made or cut off. It goes to its worker and back in a box:
+/// the queues between keep room for 32 of what they carry, and there is one for each worker.
 pub(super) struct Job {
     pub(super) lane: Arc<LaneConfig>,
     pub(super) delivery: Delivery,
     pub(super) number: u32,
     /// The attempt is cut off when it ends.
     pub(super) tenure: Tenure,
-    /// The way back to this worker, for its next job.
-    pub(super) worker: Worker,
-}
-
-/// One attempt that was made, or cut off.
-pub(super) struct Finished {
-    pub(super) lane: WebhookKey,
-    pub(super) delivery: Delivery,
+    /// What came of it; absent until then, and where it was cut off.
     pub(super) attempted: Option<Attempted>,
-    pub(super) tenure: Tenure,
+    /// The way back to this worker, for its next job.
     pub(super) worker: Worker,
 }
 
 /// A handle to a worker that has no work.
 #[derive(Clone)]
-pub(super) struct Worker(mpsc::Sender<Job>);
+pub(super) struct Worker(mpsc::Sender<Box<Job>>);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -65,16 +56,12 @@ impl Worker {
     }
 
     /// Gives it work; gives the job back where the worker has gone meanwhile.
-    pub(super) fn give(&self, job: Job) -> Result<(), Box<Job>> {
-        self.0.try_send(job).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => {
-                Box::new(job)
-            }
-        })
+    pub(super) fn give(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+        self.0.try_send(job).map_err(mpsc::error::TrySendError::into_inner)
     }
 }
 
-async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
+async fn work(mut jobs: mpsc::Receiver<Box<Job>>, shared: Shared) {
     let mut connection = Connection::new(Arc::clone(&shared.sender));
     let idle = tokio::time::sleep(IDLE);
     tokio::pin!(idle);
@@ -94,27 +81,24 @@ async fn work(mut jobs: mpsc::Receiver<Job>, shared: Shared) {
                 continue;
             }
         };
-        let Some(Job { lane, delivery, number, tenure, worker }) = job else { return };
+        let Some(mut job) = job else { return };
         worked = true;
         fail::fail_point!("before-attempt", |_| std::process::abort());
+        let Job { lane, delivery, number, tenure, .. } = &*job;
         let attempted = tokio::select! {
             biased;
             () = tenure.ended(), if tenure.is_bounded() => None,
             () = std::future::ready(()), if !tenure.may_begin() => None,
-            attempted = attempt(&mut connection, &lane, &delivery, number, &*shared.clock) => {
+            attempted = attempt(&mut connection, lane, delivery, *number, &*shared.clock) => {
                 Some(attempted)
             }
         };
         if attempted.is_none() {
             connection = Connection::new(Arc::clone(&shared.sender));
         }
+        job.attempted = attempted;
         fail::fail_point!("after-attempt", |_| std::process::abort());
-        let lane = lane.webhook.key;
-        if shared
-            .finished
-            .send(Input::Finished(Finished { lane, delivery, attempted, tenure, worker }))
-            .is_err()
-        {
+        if shared.finished.send(Input::Finished(job)).is_err() {
             return;
         }
     }

@@ -3,7 +3,7 @@
 use super::{Lane, Left, Place};
 use crate::{
     domain::{id::Position, order::OrderKey, time::Timestamp},
-    engine::{delivery::Delivery, room::Room},
+    engine::delivery::Delivery,
 };
 
 /// How far a lane was known when a load began.
@@ -16,12 +16,10 @@ pub(in crate::engine) struct LoadStart {
 }
 
 impl Lane {
-    /// Whether the database should be read, as far as the lane can tell.
-    pub(in crate::engine) fn wants_load(&self, now: Timestamp, room: Room) -> bool {
+    /// Whether the database should be read, where there is room.
+    pub(in crate::engine) fn wants_load(&self, now: Timestamp) -> bool {
         self.is_active()
             && self.left_during_load.is_none()
-            && room.deliveries > 0
-            && room.bytes > 0
             && self.loads_from <= now
             && (self.order.wants_load(now) || self.wants_waiting() || self.wants_due(now))
     }

@@ -67,7 +67,7 @@ impl Model {
     }
 
     fn begin_read(&mut self) {
-        if self.read.is_none() && self.lane.wants_load(self.now, self.room()) {
+        if self.read.is_none() && self.lane.wants_load(self.now) && !self.room().is_none() {
             let room = self.room();
             let wanted = Wanted::next(&mut self.lane, self.now, room);
             // What the database holds at this moment.

@@ -103,7 +103,10 @@ impl Model {
     }
 
     fn begin_load(&mut self) {
-        if self.load.is_some() || !self.lane.wants_load(Timestamp::default(), self.room()) {
+        if self.load.is_some()
+            || self.room().is_none()
+            || !self.lane.wants_load(Timestamp::default())
+        {
             return;
         }
         let start = self.lane.begin_load();
