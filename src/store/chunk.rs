@@ -2,27 +2,13 @@
 //! position, so a row holds many that were written together: a row for each would be half of
 //! what a delivery costs the database.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-
 use prost::Message;
 use sea_orm::DbErr;
 
-use super::{
-    Store,
-    failure::{Failure, corrupt},
-    journal::JournalBounds,
-    rows::{Row, duration},
-    writer::Entry,
-};
+use super::{failure::corrupt, rows::duration, writer::Entry};
 use crate::domain::{
-    delivery::{
-        AttemptOutcome, AttemptSummary, Change, ChangeKind, DeliveryState, DeliveryStatus,
-        EventLabel, LogRecord, WebhookLabel,
-    },
-    id::{EventKey, Position, TenantKey, WebhookKey},
+    delivery::{AttemptOutcome, AttemptSummary, ChangeKind, DeliveryState, DeliveryStatus},
+    id::{EventKey, WebhookKey},
     time::{Timestamp, micros},
 };
 
@@ -31,10 +17,15 @@ use crate::domain::{
 /// PostgreSQL would compress it.
 const BYTES: usize = 850;
 /// Entries that a row holds, at most. Few are this small.
-const ENTRIES: usize = 64;
+pub(super) const ENTRIES: usize = 64;
 
-/// What a row of the journal holds of an entry, with its length before it. Its position
-/// is counted from that of the row's last entry.
+/// Bytes that wait beside the head of a journal, in a file, until they fill a row: always so
+/// many, as a row of the same size is overwritten where it is, and one that grows moves others
+/// to other pages. With fewer there are more rows, with more there are fewer heads in a page.
+const REST: usize = 384;
+
+/// What a row of the journal holds of an entry, with its length before it, which is never
+/// zero. Its position is counted from that of the row's last entry.
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
     #[prost(int64, tag = "1")]
@@ -135,6 +126,18 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
+    /// Goes on with what [`Self::kept`] has left for later.
+    pub(super) fn after(mut bytes: Vec<u8>) -> Self {
+        let (mut left, mut entries) = (&bytes[..], 0);
+        while let Ok(length @ 1..) = prost::decode_length_delimiter(&mut { left })
+            && let Some(next) = left.get(length + prost::length_delimiter_len(length)..)
+        {
+            (left, entries) = (next, entries + 1);
+        }
+        bytes.truncate(bytes.len() - left.len());
+        Self { bytes, entries }
+    }
+
     /// Adds an entry; gives the row that it fills, if it does.
     pub(super) fn push(&mut self, entry: &Entry) -> Option<Vec<u8>> {
         // A vector takes whatever is written to it.
@@ -144,8 +147,22 @@ impl Chunks {
     }
 
     /// The row that is left, if any.
-    pub(super) fn rest(mut self) -> Option<Vec<u8>> {
+    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
         (self.entries > 0).then(|| self.take())
+    }
+
+    /// What is left for later, where it is not too much for that.
+    pub(super) fn kept(&mut self) -> Option<Vec<u8>> {
+        (self.bytes.len() <= REST).then(|| {
+            let mut kept = self.take();
+            kept.resize(REST, 0);
+            kept
+        })
+    }
+
+    /// Of nothing that is left for later.
+    pub(super) fn nothing_kept() -> Vec<u8> {
+        vec![0; REST]
     }
 
     fn take(&mut self) -> Vec<u8> {
@@ -155,123 +172,13 @@ impl Chunks {
     }
 }
 
-/// The entries of a row.
-fn entries(mut bytes: &[u8]) -> Result<Vec<Entry>, DbErr> {
+/// The entries of a row, or of what is left for later.
+pub(super) fn entries(mut bytes: &[u8]) -> Result<Vec<Entry>, DbErr> {
     let mut entries = Vec::new();
-    while !bytes.is_empty() {
+    while bytes.first().is_some_and(|length| *length > 0) {
         entries.push(known(Stored::decode_length_delimited(&mut bytes).ok())?.entry()?);
     }
     Ok(entries)
-}
-
-/// Consecutive entries, with their positions, and the bounds of the journal then.
-pub(super) struct Part {
-    pub(super) entries: Vec<(Position, Entry)>,
-    pub(super) bounds: JournalBounds,
-}
-
-impl Store {
-    /// The entries after a position, as far as they are there: `limit` of them, and a few
-    /// more where these are in the same row.
-    pub(super) async fn journal_part(
-        &self,
-        tenant: TenantKey,
-        after: Position,
-        limit: usize,
-    ) -> Result<Part, Failure> {
-        let (most, greatest) = (limit + ENTRIES - 1, self.dialect().greatest());
-        let sql = format!(
-            "SELECT h.floor, h.head, h.head_time, j.last_position, j.not_before, j.entries
-             FROM journal_heads h LEFT JOIN journal j ON j.tenant_key = h.tenant_key
-               AND j.last_position > {greatest}($2, h.floor)
-               AND j.last_position <= {greatest}($2, h.floor) + {most}
-             WHERE h.tenant_key = $1 ORDER BY j.last_position LIMIT {limit}"
-        );
-        let rows = self.query(&sql, [tenant.0.into(), after.0.into()]).await?;
-        let mut part = Part { entries: Vec::new(), bounds: JournalBounds::default() };
-        for row in rows.iter().map(Row) {
-            part.bounds = row.bounds()?;
-            let after = after.max(part.bounds.floor);
-            if part.entries.len() < limit
-                && let Some(bytes) = row.get::<Option<Vec<u8>>>("entries")?
-            {
-                let found = placed(&row, &bytes)?;
-                part.entries.extend(found.into_iter().filter(|(position, _)| *position > after));
-            }
-        }
-        Ok(part)
-    }
-
-    /// An entry.
-    pub(super) async fn journal_entry(
-        &self,
-        tenant: TenantKey,
-        at: Position,
-    ) -> Result<Option<Entry>, Failure> {
-        let sql = "SELECT last_position, not_before, entries FROM journal
-                   WHERE tenant_key = $1 AND last_position >= $2 ORDER BY last_position LIMIT 1";
-        let rows = self.query(sql, [tenant.0.into(), at.0.into()]).await?;
-        let Some(row) = rows.first().map(Row) else { return Ok(None) };
-        let mut found = placed(&row, &row.get::<Vec<u8>>("entries")?)?.into_iter();
-        Ok(found.find(|(position, _)| *position == at).map(|(_, entry)| entry))
-    }
-
-    /// Entries as changes; those whose event is there no more are left out.
-    pub(super) async fn changes(
-        &self,
-        entries: Vec<(Position, Entry)>,
-    ) -> Result<Vec<Change>, Failure> {
-        let events: HashSet<_> = entries.iter().map(|(_, entry)| entry.event_key.0).collect();
-        let webhooks: HashSet<_> = entries.iter().map(|(_, entry)| entry.webhook_key.0).collect();
-        let (events, webhooks) =
-            tokio::try_join!(self.event_labels(events), self.webhook_labels(webhooks))?;
-        let change = |(position, entry): (Position, Entry)| {
-            let Entry { event_key, webhook_key, kind, time, state } = entry;
-            let event = events.get(&event_key)?.clone();
-            let webhook = *webhooks.get(&webhook_key)?;
-            let record = LogRecord { event, webhook, state, attempts: Vec::new() };
-            Some(Change { position, time, kind, record })
-        };
-        Ok(entries.into_iter().filter_map(change).collect())
-    }
-
-    async fn event_labels(
-        &self,
-        keys: HashSet<i64>,
-    ) -> Result<HashMap<EventKey, Arc<EventLabel>>, Failure> {
-        let sql = format!(
-            "SELECT event_key, event_id, event_name, ref_id, request_id, ingest_time, attributes
-             FROM events WHERE {}",
-            self.dialect().is_in("event_key", "$1")
-        );
-        let rows = self.query(&sql, [self.dialect().list(keys)]).await?;
-        let label = |row| Row(row).event_label().map(|label| (label.key, label.into()));
-        Ok(rows.iter().map(label).collect::<Result<_, _>>()?)
-    }
-
-    async fn webhook_labels(
-        &self,
-        keys: HashSet<i64>,
-    ) -> Result<HashMap<WebhookKey, WebhookLabel>, Failure> {
-        let sql = format!(
-            "SELECT webhook_key, webhook_id, consumer_group_id FROM webhooks WHERE {}",
-            self.dialect().is_in("webhook_key", "$1")
-        );
-        let rows = self.query(&sql, [self.dialect().list(keys)]).await?;
-        let label = |row| Row(row).webhook_label().map(|label| (label.key, label));
-        Ok(rows.iter().map(label).collect::<Result<_, _>>()?)
-    }
-}
-
-/// The entries of a row, with their positions and their times in the journal.
-fn placed(row: &Row<'_>, bytes: &[u8]) -> Result<Vec<(Position, Entry)>, DbErr> {
-    let (last, not_before): (i64, _) = (row.get("last_position")?, row.time("not_before")?);
-    let mut entries = entries(bytes)?;
-    for entry in &mut entries {
-        entry.time = entry.time.max(not_before);
-    }
-    let first = last + 1 - entries.len() as i64;
-    Ok((first..).map(Position).zip(entries).collect())
 }
 
 #[cfg(test)]
@@ -338,6 +245,28 @@ mod tests {
         assert!(full.iter().all(|row| (BYTES..BYTES + 100).contains(&row.len())));
         assert!(!last.is_empty() && last.len() < BYTES + 100);
         assert!(Chunks::default().rest().is_none());
+    }
+
+    #[test]
+    fn what_is_left_for_later_is_in_the_next_row() {
+        let mut all: Vec<_> = (0..200).map(accepted).collect();
+        all.extend((0..100).map(|number| entry(number, "late")));
+        for part in 1..30 {
+            let (mut rows, mut kept) = (Vec::new(), Vec::new());
+            for part in all.chunks(part) {
+                let mut chunks = Chunks::after(kept);
+                rows.extend(part.iter().filter_map(|entry| chunks.push(entry)));
+                kept = chunks.kept().unwrap_or_else(|| {
+                    rows.extend(chunks.rest());
+                    Chunks::nothing_kept()
+                });
+                assert_eq!(kept.len(), REST);
+            }
+            assert!(rows.iter().all(|row| row.len() > REST));
+            let read = rows.iter().chain([&kept]);
+            let read: Vec<_> = read.flat_map(|row| entries(row).expect("entries")).collect();
+            assert_eq!(read, all, "{part} at a time");
+        }
     }
 
     #[test]

@@ -7,13 +7,15 @@ use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use rusqlite::{
-    CachedStatement, Connection, Error, ffi,
+    CachedStatement, Connection, Error, Row, ffi,
     types::{ToSqlOutput, ValueRef},
 };
 use sea_orm::{
     DbErr, RuntimeErr, SqlxError, Value,
     sqlx::error::{DatabaseError, ErrorKind},
 };
+
+use super::sql::NumbersAndBytes;
 
 /// See the module.
 #[derive(Clone)]
@@ -70,16 +72,33 @@ impl DirectTransaction {
         sql: &str,
         values: &[Value],
     ) -> Result<Vec<[i64; N]>, DbErr> {
+        self.rows(sql, values, numbers)
+    }
+
+    /// Queries rows of so many numbers and, after them, bytes; none where these are NULL.
+    pub(super) fn numbers_and_bytes<const N: usize>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<NumbersAndBytes<N>>, DbErr> {
+        self.rows(sql, values, |row| {
+            let bytes: Option<Vec<u8>> = row.get(N)?;
+            Ok((numbers(row)?, bytes.unwrap_or_default()))
+        })
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        read: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, DbErr> {
         let connection = self.0.lock();
         let mut statement = connection.prepare_cached(sql).map_err(failed)?;
         bind_numbered(&mut statement, values)?;
         let (mut rows, mut found) = (statement.raw_query(), Vec::new());
         while let Some(row) = rows.next().map_err(failed)? {
-            let mut numbers = [0; N];
-            for (at, number) in numbers.iter_mut().enumerate() {
-                *number = row.get(at).map_err(failed)?;
-            }
-            found.push(numbers);
+            found.push(read(row).map_err(failed)?);
         }
         Ok(found)
     }
@@ -94,6 +113,14 @@ impl Drop for DirectTransaction {
             tracing::warn!(%error, "a transaction was not rolled back");
         }
     }
+}
+
+fn numbers<const N: usize>(row: &Row<'_>) -> Result<[i64; N], Error> {
+    let mut numbers = [0; N];
+    for (at, number) in numbers.iter_mut().enumerate() {
+        *number = row.get(at)?;
+    }
+    Ok(numbers)
 }
 
 /// Binds values to the parameters that have their numbers: `$2` is the second.

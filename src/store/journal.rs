@@ -1,12 +1,23 @@
 //! Reading the journal, which tails follow.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
 use sea_orm::DbErr;
 
-use super::{Store, chunk::Part, failure::Failure, rows::Row};
+use super::{
+    Store,
+    chunk::{ENTRIES, entries},
+    failure::Failure,
+    rows::Row,
+    writer::Entry,
+};
 use crate::domain::{
-    delivery::Change,
+    delivery::{Change, EventLabel, LogRecord, WebhookLabel},
     error::Result,
-    id::{Position, TenantKey},
+    id::{EventKey, Position, TenantKey, WebhookKey},
     time::Timestamp,
 };
 
@@ -28,6 +39,12 @@ pub struct JournalPage {
     pub changes: Vec<Change>,
     /// Where the journal began and ended when the page was read.
     pub bounds: JournalBounds,
+}
+
+/// Consecutive entries, with their positions, and the bounds of the journal then.
+pub(super) struct Part {
+    pub(super) entries: Vec<(Position, Entry)>,
+    pub(super) bounds: JournalBounds,
 }
 
 impl Row<'_> {
@@ -120,4 +137,123 @@ impl Store {
     pub async fn change_time(&self, tenant: TenantKey, at: Position) -> Result<Option<Timestamp>> {
         Ok(self.journal_entry(tenant, at).await?.map(|entry| entry.time))
     }
+}
+
+impl Store {
+    /// The entries after a position, as far as they are there: `limit` of them, and a few
+    /// more where these are in the same row.
+    pub(super) async fn journal_part(
+        &self,
+        tenant: TenantKey,
+        after: Position,
+        limit: usize,
+    ) -> std::result::Result<Part, Failure> {
+        let (most, greatest) = (limit + ENTRIES - 1, self.dialect().greatest());
+        // The head comes last, with what is not in a row yet; and where there is a row less
+        // than asked for, in any case.
+        let sql = format!(
+            "SELECT h.floor, h.head, h.head_time, j.last_position, j.not_before, j.entries
+             FROM journal_heads h JOIN journal j ON j.tenant_key = h.tenant_key
+               AND j.last_position > {greatest}($2, h.floor)
+               AND j.last_position <= {greatest}($2, h.floor) + {most}
+             WHERE h.tenant_key = $1
+             UNION ALL
+             SELECT floor, head, head_time, head, 0, rest
+             FROM journal_heads WHERE tenant_key = $1
+             ORDER BY last_position LIMIT {}",
+            limit + 1
+        );
+        let rows = self.query(&sql, [tenant.0.into(), after.0.into()]).await?;
+        let mut part = Part { entries: Vec::new(), bounds: JournalBounds::default() };
+        for row in rows.iter().map(Row) {
+            part.bounds = row.bounds()?;
+            let after = after.max(part.bounds.floor);
+            if part.entries.len() < limit
+                && let Some(bytes) = row.get::<Option<Vec<u8>>>("entries")?
+            {
+                let found = placed(&row, &bytes)?;
+                part.entries.extend(found.into_iter().filter(|(position, _)| *position > after));
+            }
+        }
+        Ok(part)
+    }
+
+    /// An entry.
+    async fn journal_entry(
+        &self,
+        tenant: TenantKey,
+        at: Position,
+    ) -> std::result::Result<Option<Entry>, Failure> {
+        let sql = "SELECT last_position, not_before, entries FROM (
+                     SELECT last_position, not_before, entries FROM journal
+                     WHERE tenant_key = $1 AND last_position >= $2
+                     ORDER BY last_position LIMIT 1) AS filled
+                   UNION ALL
+                   SELECT head, 0, rest FROM journal_heads
+                   WHERE tenant_key = $1 AND rest IS NOT NULL";
+        for row in self.query(sql, [tenant.0.into(), at.0.into()]).await?.iter().map(Row) {
+            let mut found = placed(&row, &row.get::<Vec<u8>>("entries")?)?.into_iter();
+            if let Some((_, entry)) = found.find(|(position, _)| *position == at) {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Entries as changes; those whose event is there no more are left out.
+    async fn changes(
+        &self,
+        entries: Vec<(Position, Entry)>,
+    ) -> std::result::Result<Vec<Change>, Failure> {
+        let events: HashSet<_> = entries.iter().map(|(_, entry)| entry.event_key.0).collect();
+        let webhooks: HashSet<_> = entries.iter().map(|(_, entry)| entry.webhook_key.0).collect();
+        let (events, webhooks) =
+            tokio::try_join!(self.event_labels(events), self.webhook_labels(webhooks))?;
+        let change = |(position, entry): (Position, Entry)| {
+            let Entry { event_key, webhook_key, kind, time, state } = entry;
+            let event = events.get(&event_key)?.clone();
+            let webhook = *webhooks.get(&webhook_key)?;
+            let record = LogRecord { event, webhook, state, attempts: Vec::new() };
+            Some(Change { position, time, kind, record })
+        };
+        Ok(entries.into_iter().filter_map(change).collect())
+    }
+
+    async fn event_labels(
+        &self,
+        keys: HashSet<i64>,
+    ) -> std::result::Result<HashMap<EventKey, Arc<EventLabel>>, Failure> {
+        let sql = format!(
+            "SELECT event_key, event_id, event_name, ref_id, request_id, ingest_time, attributes
+             FROM events WHERE {}",
+            self.dialect().is_in("event_key", "$1")
+        );
+        let rows = self.query(&sql, [self.dialect().list(keys)]).await?;
+        let label = |row| Row(row).event_label().map(|label| (label.key, label.into()));
+        Ok(rows.iter().map(label).collect::<std::result::Result<_, _>>()?)
+    }
+
+    async fn webhook_labels(
+        &self,
+        keys: HashSet<i64>,
+    ) -> std::result::Result<HashMap<WebhookKey, WebhookLabel>, Failure> {
+        let sql = format!(
+            "SELECT webhook_key, webhook_id, consumer_group_id FROM webhooks WHERE {}",
+            self.dialect().is_in("webhook_key", "$1")
+        );
+        let rows = self.query(&sql, [self.dialect().list(keys)]).await?;
+        let label = |row| Row(row).webhook_label().map(|label| (label.key, label));
+        Ok(rows.iter().map(label).collect::<std::result::Result<_, _>>()?)
+    }
+}
+
+/// The entries of a row, with their positions and their times in the journal.
+fn placed(row: &Row<'_>, bytes: &[u8]) -> std::result::Result<Vec<(Position, Entry)>, DbErr> {
+    let (last, not_before): (i64, _) = (row.get("last_position")?, row.time("not_before")?);
+    let mut entries = entries(bytes)?;
+    for entry in &mut entries {
+        entry.time = entry.time.max(not_before);
+    }
+    let first = last + 1 - entries.len() as i64;
+    Ok((first..).map(Position).zip(entries).collect())
 }

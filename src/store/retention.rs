@@ -126,10 +126,13 @@ impl Store {
             return Ok(0);
         }
         let tx = self.begin().await?;
-        // A row whose entries are not all too old stays; nobody reads what is up to the floor.
+        // A row whose entries are not all too old stays, and so does what is not in a row yet;
+        // nobody reads what is up to the floor.
         let sql = "DELETE FROM journal WHERE tenant_key = $1 AND last_position <= $2";
         tx.execute(sql, [tenant.0.into(), floor.0.into()]).await?;
-        let sql = "UPDATE journal_heads SET floor = $1 WHERE tenant_key = $2 AND floor < $1";
+        let sql = "UPDATE journal_heads
+                   SET floor = $1, rest = CASE WHEN head > $1 THEN rest END
+                   WHERE tenant_key = $2 AND floor < $1";
         tx.execute(sql, [floor.0.into(), tenant.0.into()]).await?;
         tx.commit().await?;
         Ok((floor.0 - begin.0).unsigned_abs())

@@ -1,7 +1,9 @@
 //! What the statements of a write transaction run on: the driver, or, where the writer of a
 //! file has a thread of its own, right there.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, Value,
+};
 
 use super::{
     direct::DirectTransaction,
@@ -14,6 +16,9 @@ pub(super) enum Sql {
     Driver(Timed<DatabaseTransaction>),
     Direct(DirectTransaction),
 }
+
+/// A row of so many numbers, and bytes.
+pub(super) type NumbersAndBytes<const N: usize> = ([i64; N], Vec<u8>);
 
 impl Sql {
     /// Which database it is.
@@ -55,15 +60,24 @@ impl Sql {
             Self::Driver(on) => on,
             Self::Direct(on) => return on.numbers(sql, &values),
         };
-        let mut found = Vec::new();
-        for row in query(on, sql, values).await? {
-            let mut numbers = [0; N];
-            for (at, number) in numbers.iter_mut().enumerate() {
-                *number = row.try_get_by_index(at)?;
-            }
-            found.push(numbers);
-        }
-        Ok(found)
+        query(on, sql, values).await?.iter().map(numbers).collect()
+    }
+
+    /// Queries rows of so many numbers and, after them, bytes; none where these are NULL.
+    pub(super) async fn numbers_and_bytes<const N: usize>(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<NumbersAndBytes<N>>, DbErr> {
+        let on = match self {
+            Self::Driver(on) => on,
+            Self::Direct(on) => return on.numbers_and_bytes(sql, &values),
+        };
+        let row = |row: &QueryResult| {
+            let bytes: Option<Vec<u8>> = row.try_get_by_index(N)?;
+            Ok((numbers(row)?, bytes.unwrap_or_default()))
+        };
+        query(on, sql, values).await?.iter().map(row).collect()
     }
 
     /// Commits.
@@ -73,4 +87,12 @@ impl Sql {
             Self::Direct(transaction) => transaction.commit(),
         }
     }
+}
+
+fn numbers<const N: usize>(row: &QueryResult) -> Result<[i64; N], DbErr> {
+    let mut numbers = [0; N];
+    for (at, number) in numbers.iter_mut().enumerate() {
+        *number = row.try_get_by_index(at)?;
+    }
+    Ok(numbers)
 }

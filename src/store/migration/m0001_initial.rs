@@ -15,7 +15,7 @@ pub(super) struct Migration;
 
 /// Tables and indexes, in the order of their making.
 fn statements(words: &Words) -> Vec<String> {
-    let Words { serial, uuid, clustered, bytewise, roomy, own, .. } = words;
+    let Words { serial, uuid, bytes, clustered, bytewise, roomy, own, .. } = words;
     let mut statements = vec![
         // One row: which database this is. A restored backup gets a new id. With
         // session_key all nodes sign session tokens: 32 bytes in hex, sealed where there is a key.
@@ -47,7 +47,8 @@ fn statements(words: &Words) -> Vec<String> {
         ),
         // head is the position of a tenant's newest journal entry and head_time when that
         // was written, previous_time what head_time was before it was last raised; floor is
-        // the position of the newest entry that retention removed. Apart from the tenants,
+        // the position of the newest entry that retention removed. rest is the entries up to
+        // head that do not fill a row of the journal yet, in a file. Apart from the tenants,
         // because every commit raises it.
         format!(
             "CREATE TABLE journal_heads (
@@ -56,6 +57,7 @@ fn statements(words: &Words) -> Vec<String> {
             head_time BIGINT NOT NULL DEFAULT 0,
             previous_time BIGINT NOT NULL DEFAULT 0,
             floor BIGINT NOT NULL DEFAULT 0,
+            rest {bytes},
             CHECK (0 <= floor AND floor <= head)
         ) {roomy}"
         ),

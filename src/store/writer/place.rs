@@ -63,11 +63,12 @@ impl Open {
     }
 }
 
-/// The newest entry of a journal.
+/// The newest entry of a journal, and those up to it that do not fill a row yet.
 #[derive(Default)]
 struct Place {
     position: Position,
     time: Timestamp,
+    rest: Vec<u8>,
 }
 
 impl Place {
@@ -92,9 +93,9 @@ static INSERT_CHUNKS: Bulk = Bulk::insert(
 
 static RAISE_HEADS: Bulk = Bulk::update(
     "UPDATE journal_heads SET head = new.head, previous_time = journal_heads.head_time,
-       head_time = new.head_time
+       head_time = new.head_time, rest = new.rest
      FROM new WHERE journal_heads.tenant_key = new.tenant_key",
-    &[("tenant_key", Number), ("head", Number), ("head_time", Number)],
+    &[("tenant_key", Number), ("head", Number), ("head_time", Number), ("rest", Bytes)],
 );
 
 // As in `DeliveryState::ACCEPTED`.
@@ -141,14 +142,15 @@ struct Rows {
 }
 
 impl Rows {
-    /// Adds those of a tenant, which begin after `place`.
-    fn add(&mut self, tenant: TenantKey, open: Open, mut place: Place) -> Commit {
-        let (first, not_before) = (Position(place.position.0 + 1), place.time);
-        let mut chunks = Chunks::default();
+    /// Adds those of a tenant, which begin after `place`; gives the entries, too, that do not
+    /// fill a row of the journal.
+    fn add(&mut self, tenant: TenantKey, open: Open, mut place: Place) -> (Commit, Chunks) {
+        let first = Position(place.position.0 + 1);
+        let mut chunks = Chunks::after(std::mem::take(&mut place.rest));
         let mut push = |mut entry: Entry| {
             (_, entry.time) = place.next(entry.time);
             if let Some(bytes) = chunks.push(&entry) {
-                push_chunk(&mut self.chunks, tenant, place.position, not_before, bytes);
+                push_chunk(&mut self.chunks, tenant, place.position, bytes);
             }
             place.position
         };
@@ -161,13 +163,20 @@ impl Rows {
         for entry in open.changes {
             push(entry);
         }
+        (Commit { tenant, first, last: place.position, arrivals }, chunks)
+    }
+
+    /// Adds a row of the journal of what does not fill one.
+    fn add_rest(&mut self, of: &Commit, chunks: &mut Chunks) {
         if let Some(bytes) = chunks.rest() {
-            push_chunk(&mut self.chunks, tenant, place.position, not_before, bytes);
+            push_chunk(&mut self.chunks, of.tenant, of.last, bytes);
         }
-        Commit { tenant, first, last: place.position, arrivals }
     }
 }
 
+/// In a file, a journal's row goes to a page of its own tenant's, all of which is written: a
+/// row for what one transaction has of a tenant, where it has little, costs more than the
+/// delivery. So what does not fill a row stays with the head.
 async fn place_one_by_one(
     tx: &WriteTx,
     open: BTreeMap<TenantKey, Open>,
@@ -175,23 +184,29 @@ async fn place_one_by_one(
 ) -> Result<Placed, Failure> {
     // Nobody else writes. An UPDATE that returns what it wrote keeps it in a table first.
     let sql = format!(
-        "SELECT tenant_key, head, head_time
+        "SELECT tenant_key, head, head_time, rest
          FROM {} CROSS JOIN journal_heads ON tenant_key = given.value",
         tx.dialect().listed("$1", "given")
     );
-    let heads = tx.numbers(&sql, [tx.dialect().list(open.keys().map(|tenant| tenant.0))]).await?;
-    let place = |[tenant, head, time]: [i64; 3]| {
-        let place = Place { position: Position(head), time: Timestamp::from_micros(time) };
-        (TenantKey(tenant), place)
+    let tenants = tx.dialect().list(open.keys().map(|tenant| tenant.0));
+    let heads = tx.sql().numbers_and_bytes(&sql, vec![tenants]).await?;
+    let place = |([tenant, head, time], rest): ([i64; 3], Vec<u8>)| {
+        let (position, time) = (Position(head), Timestamp::from_micros(time));
+        (TenantKey(tenant), Place { position, time, rest })
     };
     let mut places: BTreeMap<_, _> = heads.into_iter().map(place).collect();
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
-    let mut raised = Vec::with_capacity(3 * open.len());
+    let mut raised = Vec::with_capacity(RAISE_HEADS.width() * open.len());
     for (tenant, open) in open {
         let place = places.remove(&tenant).ok_or_else(no_journal)?;
         let newest = open.newest().max(place.time);
-        let commit = rows.add(tenant, open, place);
+        let (commit, mut chunks) = rows.add(tenant, open, place);
+        let rest = chunks.kept().unwrap_or_else(|| {
+            rows.add_rest(&commit, &mut chunks);
+            Chunks::nothing_kept()
+        });
         raised.extend([tenant.0, commit.last.0, newest.micros()].map(Value::from));
+        raised.push(rest.into());
         placed.commits.push(commit);
     }
     RAISE_HEADS.run(tx.sql(), raised).await?;
@@ -252,7 +267,9 @@ async fn place_at_once(
     ];
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
     for (tenant, open) in open {
-        placed.commits.push(rows.add(tenant, open, Place::default()));
+        let (commit, mut chunks) = rows.add(tenant, open, Place::default());
+        rows.add_rest(&commit, &mut chunks);
+        placed.commits.push(commit);
     }
     values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
     values.extend(INSERT_CHUNKS.arrays(rows.chunks)?);
@@ -301,12 +318,8 @@ fn push_delivery(to: &mut Vec<Value>, tenant: TenantKey, new: &NewDelivery) {
     ]);
 }
 
-fn push_chunk(
-    to: &mut Vec<Value>,
-    tenant: TenantKey,
-    last: Position,
-    not_before: Timestamp,
-    entries: Vec<u8>,
-) {
-    to.extend([tenant.0.into(), last.0.into(), not_before.micros().into(), entries.into()]);
+/// A row of the journal. What none of its entries is earlier than the statement knows, where
+/// that matters.
+fn push_chunk(to: &mut Vec<Value>, tenant: TenantKey, last: Position, entries: Vec<u8>) {
+    to.extend([tenant.0.into(), last.0.into(), 0i64.into(), entries.into()]);
 }
