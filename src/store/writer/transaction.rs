@@ -97,11 +97,8 @@ impl WriteTx {
 
     /// First it becomes clear what was in doubt.
     async fn begin_on(mut state: OwnedMutexGuard<WriterState>) -> Result<Self, Failure> {
-        if let Some(doubt) = &state.doubt {
-            let done = doubt.is_committed(&state.connection).await?;
-            if let Some(doubt) = state.doubt.take().filter(|_| done) {
-                state.told.tell(Synced::Already, doubt.news, Box::new(|| {})).await;
-            }
+        if state.doubt.is_some() {
+            state = clear_up(state).await?;
         }
         let tx = match begin(&state.connection).await {
             // The server was restarted meanwhile.
@@ -325,6 +322,22 @@ impl Committed {
         let sync = if self.synced { Synced::Already } else { sync };
         self.state.told.tell(sync, self.news, then).await;
     }
+}
+
+/// Finds out what was in doubt and tells of it, also where the caller goes away meanwhile.
+async fn clear_up(
+    mut state: OwnedMutexGuard<WriterState>,
+) -> Result<OwnedMutexGuard<WriterState>, Failure> {
+    let cleared = tokio::spawn(async move {
+        if let Some(doubt) = &state.doubt {
+            let done = doubt.is_committed(&state.connection).await?;
+            if let Some(doubt) = state.doubt.take().filter(|_| done) {
+                state.told.tell(Synced::Already, doubt.news, Box::new(|| {})).await;
+            }
+        }
+        Ok(state)
+    });
+    cleared.await.unwrap_or_else(|e| Err(DbErr::Custom(e.to_string()).into()))
 }
 
 async fn begin(on: &Timed<DatabaseConnection>) -> Result<Timed<DatabaseTransaction>, DbErr> {
