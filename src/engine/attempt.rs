@@ -19,6 +19,10 @@ use crate::{
 
 const ATTEMPT: HeaderName = HeaderName::from_static(ATTEMPT_HEADER);
 
+/// Headers that an attempt adds of its own, at most: its number, its format, its signature; and
+/// those that say where it goes and how long it is.
+const OWN: usize = 12;
+
 /// An attempt that was made.
 pub(super) struct Attempted {
     pub(super) attempt: Attempt,
@@ -72,8 +76,10 @@ fn is_success(answer: &Answer) -> bool {
 
 fn request(lane: &LaneConfig, delivery: &Delivery, number: u32, now: Timestamp) -> Request {
     let event = delivery.outgoing.id();
-    let mut headers = lane.headers.clone();
-    headers.extend(delivery.outgoing.headers().iter().cloned());
+    let of_lane = lane.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let of_event = delivery.outgoing.headers().iter().cloned();
+    let mut headers = HeaderMap::with_capacity(lane.headers.len() + of_event.len() + OWN);
+    headers.extend(of_lane.chain(of_event));
     headers.insert(ATTEMPT, HeaderValue::from(number));
     for name in format_headers(lane.webhook.spec.payload_format) {
         // They are visible ASCII by construction.

@@ -35,6 +35,7 @@ mod rotation;
 mod sequence;
 mod settle;
 mod sla;
+mod slot;
 mod suspension;
 mod tasks;
 mod turns;

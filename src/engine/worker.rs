@@ -11,6 +11,7 @@ use super::{
     input::Input,
     lane_config::LaneConfig,
     ownership::Tenure,
+    slot::{Giver, Taker, slot},
     tasks::Tasks,
 };
 use crate::sender::{Connection, HttpSender};
@@ -19,8 +20,8 @@ use crate::sender::{Connection, HttpSender};
 /// connection.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// One attempt, to be made and then made or cut off. It goes to its worker and back in a box:
-/// the queues between keep room for 32 of what they carry, and there is one for each worker.
+/// One attempt, to be made and then made or cut off. It goes to its worker and back in a box,
+/// so that it is copied nowhere.
 pub(super) struct Job {
     pub(super) lane: Arc<LaneConfig>,
     pub(super) delivery: Delivery,
@@ -35,7 +36,7 @@ pub(super) struct Job {
 
 /// A handle to a worker that has no work.
 #[derive(Clone)]
-pub(super) struct Worker(mpsc::Sender<Box<Job>>);
+pub(super) struct Worker(Giver<Box<Job>>);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -49,39 +50,37 @@ pub(super) struct Shared {
 impl Worker {
     /// Starts a worker.
     pub(super) fn start(shared: Shared) -> Self {
-        let (jobs, queue) = mpsc::channel(1);
+        let (giver, taker) = slot();
         let tasks = shared.tasks.clone();
-        tasks.spawn(work(queue, shared));
-        Self(jobs)
+        tasks.spawn(work(taker, shared));
+        Self(giver)
     }
 
     /// Gives it work; gives the job back where the worker has gone meanwhile.
     pub(super) fn give(&self, job: Box<Job>) -> Result<(), Box<Job>> {
-        self.0.try_send(job).map_err(mpsc::error::TrySendError::into_inner)
+        self.0.give(job)
     }
 }
 
-async fn work(mut jobs: mpsc::Receiver<Box<Job>>, shared: Shared) {
+async fn work(mut jobs: Taker<Box<Job>>, shared: Shared) {
     let mut connection = Connection::new(Arc::clone(&shared.sender));
     let idle = tokio::time::sleep(IDLE);
     tokio::pin!(idle);
     let mut worked = false;
     loop {
-        let job = tokio::select! {
+        let mut job = tokio::select! {
             biased;
-            job = jobs.recv() => job,
+            job = jobs.take() => job,
             () = connection.closed() => continue,
             () = &mut idle => {
-                if !worked {
-                    // A job that was given at this very moment is still done.
-                    jobs.close();
+                if !worked && jobs.go() {
+                    return;
                 }
                 worked = false;
                 idle.as_mut().reset(tokio::time::Instant::now() + IDLE);
                 continue;
             }
         };
-        let Some(mut job) = job else { return };
         worked = true;
         fail::fail_point!("before-attempt", |_| std::process::abort());
         let Job { lane, delivery, number, tenure, .. } = &*job;
