@@ -26,8 +26,7 @@ const STATEMENTS: usize = 256;
 /// And by the writer, whose statements are few.
 const DIRECT_STATEMENTS: usize = 64;
 /// Page cache of a connection, KiB.
-const WRITER_CACHE_KIB: i32 = 4 * 1024;
-const READER_CACHE_KIB: i32 = 2 * 1024;
+const CACHE_KIB: i32 = 2 * 1024;
 
 /// Keeps other processes from serving the file. It is held as long as the file is open, so
 /// a killed process leaves none behind.
@@ -62,7 +61,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
 
 /// What is written beside the writer's own transactions.
 pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(path, 1, READER_CACHE_KIB, false).await
+    connect(path, 1, false).await
 }
 
 /// What the writer itself writes with; the file is there, with its log.
@@ -74,7 +73,7 @@ pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(DIRECT_STATEMENTS);
     // As `connect` sets them.
-    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "secure_delete", "fast")?;
     // Its commits are synced by `writer::syncer`.
@@ -84,11 +83,11 @@ pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
 }
 
 pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(path, READERS, READER_CACHE_KIB, true).await
+    connect(path, READERS, true).await
 }
 
 pub(super) async fn log(path: &Path) -> Result<Log, DbErr> {
-    let checkpointer = connect(path, 1, READER_CACHE_KIB, false).await?;
+    let checkpointer = connect(path, 1, false).await?;
     Ok(Log { checkpointer, file: beside(path, "-wal") })
 }
 
@@ -100,7 +99,6 @@ pub(super) fn log_index(path: &Path) -> PathBuf {
 async fn connect(
     path: &Path,
     connections: u32,
-    cache_kib: i32,
     read_only: bool,
 ) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
@@ -122,7 +120,7 @@ async fn connect(
                 .statement_cache_capacity(STATEMENTS)
                 .foreign_keys(false)
                 // Negative: KiB instead of pages.
-                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("cache_size", format!("-{CACHE_KIB}"))
                 .pragma("temp_store", "memory")
                 // What is deleted or replaced does not stay behind in its page.
                 .pragma("secure_delete", "fast");
