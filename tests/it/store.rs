@@ -250,6 +250,14 @@ async fn the_journal_is_without_holes_wherever_a_page_of_it_begins() {
         let time = store.change_time(tenant, Position(floor + 1)).await;
         assert_eq!(time, Ok(Some(NOW)));
     }
+    // It takes all, also what is not in a row yet, and the journal goes on after that.
+    let late = NOW.plus(Duration::from_secs(1));
+    let pruned = store.prune(tenant, (late, late), None, 1_000).await.expect("pruned");
+    assert_eq!(pruned.entries, 900);
+    assert_eq!(store.change_time(tenant, Position(1_000)).await, Ok(None));
+    fixture.publish((0..3).map(|_| fixture.event("a")).collect()).await;
+    assert_eq!(fixture.positions().await, [1_001, 1_002, 1_003]);
+    assert_eq!(store.change_time(tenant, Position(1_001)).await, Ok(Some(NOW)));
 }
 
 #[tokio::test]
