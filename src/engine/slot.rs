@@ -37,13 +37,11 @@ impl<T> Clone for Giver<T> {
 impl<T> Giver<T> {
     /// Gives a job; gives it back where nobody will take it, or the one before was not taken.
     pub(super) fn give(&self, job: T) -> Result<(), T> {
-        let waker = match &mut *self.0.lock() {
-            State::Given(_) | State::Gone => return Err(job),
-            state @ State::Empty(_) => match std::mem::replace(state, State::Given(job)) {
-                State::Empty(waker) => waker,
-                State::Given(_) | State::Gone => None,
-            },
-        };
+        let mut state = self.0.lock();
+        let State::Empty(waker) = &mut *state else { return Err(job) };
+        let waker = waker.take();
+        *state = State::Given(job);
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
