@@ -126,7 +126,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Goes on with what [`Self::kept`] has left for later.
+    /// Goes on with what [`Self::keep`] has left for later.
     pub(super) fn after(mut bytes: Vec<u8>) -> Self {
         let (mut left, mut entries) = (&bytes[..], 0);
         while let Ok(length @ 1..) = prost::decode_length_delimiter(&mut { left })
@@ -147,22 +147,15 @@ impl Chunks {
     }
 
     /// The row that is left, if any.
-    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn rest(mut self) -> Option<Vec<u8>> {
         (self.entries > 0).then(|| self.take())
     }
 
-    /// What is left for later, where it is not too much for that.
-    pub(super) fn kept(&mut self) -> Option<Vec<u8>> {
-        (self.bytes.len() <= REST).then(|| {
-            let mut kept = self.take();
-            kept.resize(REST, 0);
-            kept
-        })
-    }
-
-    /// Of nothing that is left for later.
-    pub(super) fn nothing_kept() -> Vec<u8> {
-        vec![0; REST]
+    /// The row of what is too much to be left for later, if it is; and what is left.
+    pub(super) fn keep(mut self) -> (Option<Vec<u8>>, Vec<u8>) {
+        let row = (self.bytes.len() > REST).then(|| self.take());
+        self.bytes.resize(REST, 0);
+        (row, self.bytes)
     }
 
     fn take(&mut self) -> Vec<u8> {
@@ -256,10 +249,9 @@ mod tests {
             for part in all.chunks(part) {
                 let mut chunks = Chunks::after(kept);
                 rows.extend(part.iter().filter_map(|entry| chunks.push(entry)));
-                kept = chunks.kept().unwrap_or_else(|| {
-                    rows.extend(chunks.rest());
-                    Chunks::nothing_kept()
-                });
+                let row;
+                (row, kept) = chunks.keep();
+                rows.extend(row);
                 assert_eq!(kept.len(), REST);
             }
             assert!(rows.iter().all(|row| row.len() > REST));

@@ -137,9 +137,7 @@ impl Store {
     pub async fn change_time(&self, tenant: TenantKey, at: Position) -> Result<Option<Timestamp>> {
         Ok(self.journal_entry(tenant, at).await?.map(|entry| entry.time))
     }
-}
 
-impl Store {
     /// The entries after a position, as far as they are there: `limit` of them, and a few
     /// more where these are in the same row.
     pub(super) async fn journal_part(
@@ -149,8 +147,8 @@ impl Store {
         limit: usize,
     ) -> std::result::Result<Part, Failure> {
         let (most, greatest) = (limit + ENTRIES - 1, self.dialect().greatest());
-        // The head comes last, with what is not in a row yet; and where there is a row less
-        // than asked for, in any case.
+        // The head comes last, with what is not in a row yet. It is left out only where rows
+        // alone are more than is asked for.
         let sql = format!(
             "SELECT h.floor, h.head, h.head_time, j.last_position, j.not_before, j.entries
              FROM journal_heads h JOIN journal j ON j.tenant_key = h.tenant_key

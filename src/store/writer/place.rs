@@ -166,9 +166,9 @@ impl Rows {
         (Commit { tenant, first, last: place.position, arrivals }, chunks)
     }
 
-    /// Adds a row of the journal of what does not fill one.
-    fn add_rest(&mut self, of: &Commit, chunks: &mut Chunks) {
-        if let Some(bytes) = chunks.rest() {
+    /// Adds a row of the journal, if there is one, of the last entries of a commit.
+    fn add_last(&mut self, of: &Commit, row: Option<Vec<u8>>) {
+        if let Some(bytes) = row {
             push_chunk(&mut self.chunks, of.tenant, of.last, bytes);
         }
     }
@@ -200,11 +200,9 @@ async fn place_one_by_one(
     for (tenant, open) in open {
         let place = places.remove(&tenant).ok_or_else(no_journal)?;
         let newest = open.newest().max(place.time);
-        let (commit, mut chunks) = rows.add(tenant, open, place);
-        let rest = chunks.kept().unwrap_or_else(|| {
-            rows.add_rest(&commit, &mut chunks);
-            Chunks::nothing_kept()
-        });
+        let (commit, chunks) = rows.add(tenant, open, place);
+        let (row, rest) = chunks.keep();
+        rows.add_last(&commit, row);
         raised.extend([tenant.0, commit.last.0, newest.micros()].map(Value::from));
         raised.push(rest.into());
         placed.commits.push(commit);
@@ -267,8 +265,8 @@ async fn place_at_once(
     ];
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
     for (tenant, open) in open {
-        let (commit, mut chunks) = rows.add(tenant, open, Place::default());
-        rows.add_rest(&commit, &mut chunks);
+        let (commit, chunks) = rows.add(tenant, open, Place::default());
+        rows.add_last(&commit, chunks.rest());
         placed.commits.push(commit);
     }
     values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
