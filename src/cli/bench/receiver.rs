@@ -1,12 +1,16 @@
 //! The other end of webhooks: an HTTP/1.1 receiver on a thread of its own that does as
 //! little as it can for each request.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use memchr::memmem;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
 };
 
@@ -15,6 +19,9 @@ use super::arrivals::Arrivals;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 /// Longer requests are none of ours.
 const LONGEST: usize = 64 * 1024;
+/// Connections that wait to be accepted: all that a load may open. Where there are more, the
+/// kernel drops the request for one, and the sender asks again after a second.
+const BACKLOG: u32 = 4_096;
 
 /// A receiver at work; it ends when dropped.
 pub struct Receiver {
@@ -30,22 +37,26 @@ impl Receiver {
     /// Where there is no port or no thread for it.
     pub fn start(arrivals: Arc<Arrivals>) -> Result<Self, String> {
         let failed = |e: io::Error| format!("the receiver does not start: {e}");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
+        let (listens, listening) = std::sync::mpsc::channel();
         let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
+                let listener = listen()?;
+                let _ = listens.send(listener.local_addr());
                 tokio::select! {
                     ended = accept(listener, arrivals) => ended,
                     _ = stopped => Ok(()),
                 }
             })
         };
-        std::thread::Builder::new().name("receiver".into()).spawn(serve).map_err(failed)?;
-        Ok(Self { address, _stop: stop })
+        let thread = std::thread::Builder::new().name("receiver".into()).spawn(serve);
+        let thread = thread.map_err(failed)?;
+        let Ok(address) = listening.recv() else {
+            let ended: Result<io::Result<()>, _> = thread.join();
+            return Err(format!("the receiver does not start: {ended:?}"));
+        };
+        Ok(Self { address: address.map_err(failed)?, _stop: stop })
     }
 
     /// Where it listens.
@@ -59,8 +70,14 @@ impl Receiver {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, arrivals: Arc<Arrivals>) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+/// Listens on a free port; within a runtime.
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>) -> io::Result<()> {
     loop {
         let (tcp, _) = listener.accept().await?;
         let arrivals = Arc::clone(&arrivals);
