@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     KeyMap, Limits, Parts,
+    alarm::Alarm,
     clock::Clock,
     delivery::{Delivery, Outgoings},
     input::Input,
@@ -109,22 +110,10 @@ impl Dispatcher {
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
         let clock = Arc::clone(&self.clock);
         let mut messages = Vec::with_capacity(MESSAGES);
+        let (mut alarm, mut lease) = (Alarm::default(), Alarm::default());
         loop {
-            let alarm = self.timers.first().map_or(Timestamp::MAX, |(at, _)| *at);
-            let wait = async {
-                if alarm == Timestamp::MAX {
-                    std::future::pending().await
-                } else if alarm > clock.now() {
-                    clock.sleep_until(alarm).await;
-                }
-            };
-            let until = self.ownership.until();
-            let lease = async {
-                match until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
+            alarm.set(self.timers.first().map(|(at, _)| *at), |at| clock.sleep_until(at));
+            lease.set(self.ownership.until(), |at| Box::pin(tokio::time::sleep_until(at)));
             tokio::select! {
                 biased;
                 _ = queue.recv_many(&mut messages, MESSAGES) => {
@@ -138,8 +127,8 @@ impl Dispatcher {
                         self.committed(commits);
                     }
                 }
-                () = wait => {}
-                () = lease => {}
+                () = alarm.rings() => {}
+                () = lease.rings() => {}
             }
             self.check_lease();
             // Under load the messages never end; the time goes on all the same.

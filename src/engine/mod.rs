@@ -6,6 +6,7 @@
 //! each answers the dispatcher with a message. The database is the truth: what is
 //! in memory can be thrown away at any moment and is found again by a load.
 
+mod alarm;
 mod alerts;
 mod arrivals;
 mod attempt;
