@@ -143,6 +143,8 @@ impl Dispatcher {
                 }
                 return;
             }
+            // Workers that are ready go first: what they bring is handled in one turn.
+            tokio::task::yield_now().await;
         }
     }
 
