@@ -30,33 +30,28 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one that notes what arrives and answers 200 at once.
+    /// Starts one that notes what arrives and answers 200 at once. To be called within a runtime.
     ///
     /// # Errors
     ///
     /// Where there is no port or no thread for it.
     pub fn start(arrivals: Arc<Arrivals>) -> Result<Self, String> {
         let failed = |e: io::Error| format!("the receiver does not start: {e}");
+        let listener = listen().and_then(TcpListener::into_std).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
-        let (listens, listening) = std::sync::mpsc::channel();
         let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let listener = listen()?;
-                let _ = listens.send(listener.local_addr());
                 tokio::select! {
                     ended = accept(listener, arrivals) => ended,
                     _ = stopped => Ok(()),
                 }
             })
         };
-        let thread = std::thread::Builder::new().name("receiver".into()).spawn(serve);
-        let thread = thread.map_err(failed)?;
-        let Ok(address) = listening.recv() else {
-            let ended: Result<io::Result<()>, _> = thread.join();
-            return Err(format!("the receiver does not start: {ended:?}"));
-        };
-        Ok(Self { address: address.map_err(failed)?, _stop: stop })
+        std::thread::Builder::new().name("receiver".into()).spawn(serve).map_err(failed)?;
+        Ok(Self { address, _stop: stop })
     }
 
     /// Where it listens.
@@ -70,14 +65,15 @@ impl Receiver {
     }
 }
 
-/// Listens on a free port; within a runtime.
+/// Listens on a free port.
 fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, arrivals: Arc<Arrivals>) -> io::Result<()> {
+async fn accept(listener: std::net::TcpListener, arrivals: Arc<Arrivals>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let (tcp, _) = listener.accept().await?;
         let arrivals = Arc::clone(&arrivals);
