@@ -120,14 +120,10 @@ impl Hook {
 
     /// It never had more requests open at once than it may, and several where it may: how many
     /// of them depends on the machine. A node that runs ends each in time; only one that is stopped leaves them
-    /// open for longer, and those do not count any more; nor does what one sends that has just gone on, though
-    /// it cuts that off at once.
-    pub(super) fn assert_limit(&self, continued: &[Instant]) {
+    /// open for longer, and those do not count any more.
+    pub(super) fn assert_limit(&self) {
         let mut changes: Vec<(Instant, isize)> = Vec::new();
         for span in self.receiver.spans() {
-            if just_after(continued, span.start.into_std()) {
-                continue;
-            }
             let (start, end) = (span.start.into_std(), span.end.into_std());
             changes.push((start, 1));
             changes.push((end.min(start + TIMEOUT - UNDER_WAY), -1));
@@ -161,7 +157,7 @@ impl Hook {
                 assert!(*last <= place, "{:?}: {event} succeeds too late", self.order);
                 *last = place;
             }
-            if just_after(continued, *at) {
+            if continued.iter().any(|time| (*time..*time + WAKING).contains(at)) {
                 continue;
             }
             let last = attempted.entry(key).or_default();
@@ -177,11 +173,6 @@ impl Hook {
             _ => String::new(),
         }
     }
-}
-
-/// Whether a node had just gone on at that time.
-fn just_after(continued: &[Instant], at: Instant) -> bool {
-    continued.iter().any(|time| (*time..*time + WAKING).contains(&at))
 }
 
 impl Seen {
