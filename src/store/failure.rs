@@ -134,6 +134,12 @@ pub(super) fn is_refusal(error: &DbErr) -> bool {
         if e.code().is_none_or(|code| !code.starts_with("57P") && !code.starts_with("08")))
 }
 
+/// Whether the server has not given that name to a transaction, or has forgotten it in a
+/// crash: PostgreSQL's 22023 (invalid parameter value), "in the future".
+pub(super) fn is_unknown_transaction(error: &DbErr) -> bool {
+    matches!(sqlx_error(error), Some(SqlxError::Database(e)) if e.code().is_some_and(|code| code == "22023"))
+}
+
 /// Whether a unique constraint over this column refused the data.
 pub(super) fn is_duplicate(error: &DbErr, column: &str) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(text)) if text.contains(column))

@@ -15,7 +15,7 @@ use super::support::{
     api::{event, webhook},
     database::{Database, is_postgres},
     process::ServerProcess,
-    proxy::Proxy,
+    proxy::{Commit, Proxy},
     receiver::{Receiver, Reply},
     server::TestServer,
     tailing::reason,
@@ -83,6 +83,46 @@ async fn a_server_that_goes_away_is_unavailable_and_comes_back() {
     let mut tail = server.tail(super::support::tailing::earliest()).await.expect("a tail");
     // Each is accepted and settled, in an order that depends on when the first was recorded.
     assert_eq!(tail.changes(4).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_commit_that_a_crash_forgets_is_not_taken_for_that_of_another() {
+    if !is_postgres() {
+        return;
+    }
+    let database = Database::own().await;
+    let (proxy, url) = Proxy::before(&database.url()).await;
+    let server =
+        TestServer::on_database(Arc::clone(&database), |config| config.database = url).await;
+    let receiver = Receiver::start().await;
+    server.create(webhook("w", &receiver.url(), &["*"])).await;
+    let beside = database.connect().await;
+    for sql in ["ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()"] {
+        beside.execute_unprepared(sql).await.expect(sql);
+    }
+    let mut acknowledged = HashSet::from([server.publish(event("a", "{}")).await.event_id]);
+    // Until it is the commit of a publish: other work commits as well.
+    loop {
+        proxy.next_commit(Commit::IsLost);
+        match server.events().publish_event(request("{}")).await {
+            Ok(done) => acknowledged.insert(done.into_inner().result.expect("a result").event_id),
+            Err(refused) => break assert_unavailable(&refused),
+        };
+    }
+    proxy.close();
+    database.crash_server().await;
+    // What the server did not sync it does not know any more, and gives the names again.
+    let beside = database.connect().await;
+    for _ in 0..100 {
+        beside.execute_unprepared("SELECT pg_current_xact_id()").await.expect("a transaction");
+    }
+    proxy.open();
+    for _ in 0..3 {
+        acknowledged.insert(server.publish(event("a", "{}")).await.event_id);
+    }
+    let received = receiver.wait_for(acknowledged.len()).await;
+    let came = received.iter().map(|one| one.header("tidings-event-id").expect("an id").to_owned());
+    assert_eq!(came.collect::<HashSet<_>>(), acknowledged);
 }
 
 #[tokio::test]

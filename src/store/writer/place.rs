@@ -118,8 +118,19 @@ static INSERT_DELIVERIES: Bulk = Bulk::insert(
 pub(super) struct Placed {
     /// What the engine is to hear of it.
     pub(super) commits: Vec<Commit>,
-    /// The server's name of the transaction, where there is a server.
-    pub(super) transaction: Option<String>,
+    /// What the transaction is known by, where there is a server.
+    pub(super) mark: Option<Mark>,
+}
+
+/// What a server knows a transaction by.
+pub(super) struct Mark {
+    /// The server's name of it. One that was not committed when the server crashed may be
+    /// forgotten, and its name be given to another one.
+    pub(super) transaction: String,
+    /// A row of the journal that it wrote, and no other.
+    pub(super) tenant: TenantKey,
+    pub(super) last: Position,
+    pub(super) entries: Value,
 }
 
 /// Writes all that is open, and adds to the sums of delivery times.
@@ -270,12 +281,13 @@ async fn place_at_once(
         placed.commits.push(commit);
     }
     values.extend(INSERT_DELIVERIES.arrays(rows.deliveries)?);
+    let entries = rows.chunks.last().cloned();
     values.extend(INSERT_CHUNKS.arrays(rows.chunks)?);
     values.extend(ADD_TIMES.arrays(times.rows())?);
-    let mut before = BTreeMap::new();
+    let (mut before, mut transaction) = (BTreeMap::new(), None);
     for row in tx.query(&PLACE, values).await?.iter().map(Row) {
         before.insert(TenantKey(row.get("tenant_key")?), row.get::<i64>("before")?);
-        placed.transaction = Some(row.get("transaction")?);
+        transaction = Some(row.get("transaction")?);
     }
     for commit in &mut placed.commits {
         let before = before.get(&commit.tenant).ok_or_else(no_journal)?;
@@ -287,6 +299,14 @@ async fn place_at_once(
             }
         }
     }
+    // The last row is that of the last commit, and goes up to its end.
+    let of = placed.commits.last().zip(entries).zip(transaction);
+    placed.mark = of.map(|((commit, entries), transaction)| Mark {
+        transaction,
+        tenant: commit.tenant,
+        last: commit.last,
+        entries,
+    });
     Ok(placed)
 }
 

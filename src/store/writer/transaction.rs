@@ -21,7 +21,7 @@ use super::{
     event_keys::EventKeys,
     news::{News, Told},
     opening::TenantRow,
-    place::{self, Open},
+    place::{self, Mark, Open},
     publish::{self, NewEvent},
     syncer::{Synced, Then},
     times::Sums,
@@ -64,8 +64,8 @@ pub(in crate::store) struct WriteTx {
     /// What is still to get its place in the journal.
     open: BTreeMap<TenantKey, Open>,
     pub(super) news: News,
-    /// Names this transaction on the server, where its outcome may come into doubt.
-    name: Option<String>,
+    /// What the server knows it by, where its outcome may come into doubt.
+    mark: Option<Mark>,
 }
 
 /// What may be locked by its number, apart from rows. It ends with the transaction.
@@ -117,7 +117,7 @@ impl WriteTx {
             times: Sums::default(),
             open: BTreeMap::new(),
             news: News::default(),
-            name: None,
+            mark: None,
         }
     }
 
@@ -246,7 +246,7 @@ impl WriteTx {
                 }
             }
         }
-        self.name = placed.transaction;
+        self.mark = placed.mark;
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl WriteTx {
     pub(super) async fn commit_untold(mut self) -> Result<Committed, Failure> {
         self.place().await?;
         fail::fail_point!("before-commit", |_| std::process::abort());
-        let Self { tx, mut state, news, name, .. } = self;
+        let Self { tx, mut state, news, mark, .. } = self;
         let synced = matches!(tx, Sql::Driver(_));
         state.told.begin();
         if let Err(error) = tx.commit().await {
@@ -296,7 +296,7 @@ impl WriteTx {
             if news.deferred {
                 state.told.audience.expansions.notify_one();
             }
-            let doubt = name.and_then(|name| Doubt::after(&error, name, news));
+            let doubt = mark.and_then(|mark| Doubt::after(&error, mark, news));
             let verdict = doubt.as_ref().map(|doubt| doubt.verdict.clone());
             state.doubt = doubt;
             return Err(Failure::commit(error, verdict));
