@@ -113,7 +113,7 @@ impl Dispatcher {
         let (mut alarm, mut lease) = (Alarm::default(), Alarm::default());
         loop {
             alarm.set(self.timers.first().map(|(at, _)| *at), |at| clock.sleep_until(at));
-            lease.set(self.ownership.until(), |at| Box::pin(tokio::time::sleep_until(at)));
+            lease.set(self.ownership.tenure.until(), |at| Box::pin(tokio::time::sleep_until(at)));
             tokio::select! {
                 biased;
                 _ = queue.recv_many(&mut messages, MESSAGES) => {
@@ -159,7 +159,9 @@ impl Dispatcher {
             Input::Heads { heads, first } => self.heads(&heads, first),
             Input::Hinted { tenant, first, last } => self.hinted(tenant, first, last),
             Input::CaughtUp { tenant, arrivals, to } => self.caught_up(tenant, arrivals, to),
-            Input::Leased { lease, until } => self.leased(&lease, until),
+            Input::Leased { lease, until, given_back } => {
+                self.leased(&lease, until, &given_back);
+            }
             Input::GiveUp(shards) => self.give_up(&shards),
             Input::Diverted { lane, result } => self.diverted(lane, result),
             Input::Ping(asked) => self.ping(asked),

@@ -29,7 +29,7 @@ impl Dispatcher {
             lane.free_connection();
             lane.idle_workers.push(worker);
         }
-        let Some(attempted) = attempted.filter(|_| !tenure.is_over()) else {
+        let Some(attempted) = attempted.filter(|_| tenure.is_good()) else {
             return self.abandoned(&Recorded::cut_off(key, &delivery));
         };
         let (now, chance) = (self.clock.now(), rand::random::<f64>());

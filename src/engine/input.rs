@@ -56,6 +56,7 @@ pub(super) enum Input {
     Leased {
         lease: Lease,
         until: Option<Instant>,
+        given_back: Shards,
     },
     GiveUp(Shards),
     Diverted {

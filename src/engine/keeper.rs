@@ -46,10 +46,13 @@ impl Keeper {
                 if node != Some(lease.node) || !quiet.is_empty() {
                     asked = Shards::default();
                 }
-                (node, quiet) = (Some(lease.node), Shards::default());
+                node = Some(lease.node);
+                let given_back = std::mem::take(&mut quiet);
                 let until = lease.valid_for.map(|span| begun + span.saturating_sub(MARGIN));
                 let surplus = lease.shards.iter().take(lease.surplus).collect();
-                if self.inputs.send(Input::Leased { lease, until }).is_err() || until.is_none() {
+                if self.inputs.send(Input::Leased { lease, until, given_back }).is_err()
+                    || until.is_none()
+                {
                     return;
                 }
                 if asked.is_empty() && lease.surplus > 0 {

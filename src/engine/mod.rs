@@ -39,6 +39,7 @@ mod sla;
 mod slot;
 mod suspension;
 mod tasks;
+mod tenure;
 mod turns;
 mod worker;
 

@@ -11,53 +11,17 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{dispatcher::Dispatcher, lane::Lane, recorder::Recorded};
+use super::{dispatcher::Dispatcher, lane::Lane, recorder::Recorded, tenure::Tenure};
 use crate::{
     domain::{
         id::{EventKey, WebhookKey},
         order::OrderKey,
         shard::{Shard, Shards},
+        time::Timestamp,
     },
-    store::{Lease, NodeKey},
+    store::Lease,
 };
-
-/// The time in which a node may attempt and record, under one key.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tenure {
-    pub(super) node: NodeKey,
-    /// Absent where it never ends.
-    over: Option<CancellationToken>,
-    /// Until when it lasts at least, as far as was known when it was handed out.
-    until: Option<Instant>,
-}
-
-impl Tenure {
-    /// Waits until it is over.
-    pub(super) async fn ended(&self) {
-        match &self.over {
-            Some(over) => over.cancelled().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Whether it is over.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.as_ref().is_some_and(CancellationToken::is_cancelled)
-    }
-
-    /// Whether an attempt may begin that was decided on a moment ago. Where the process was
-    /// stopped in that moment, nobody may have noticed yet that it is over.
-    pub(super) fn may_begin(&self) -> bool {
-        self.until.is_none_or(|until| Instant::now() < until)
-    }
-
-    /// Whether it ever ends.
-    pub(super) fn is_bounded(&self) -> bool {
-        self.over.is_some()
-    }
-}
 
 /// See the module.
 pub(super) struct Ownership {
@@ -107,30 +71,20 @@ impl Ownership {
         let is = shards.contains(Shard::CARETAKER);
         self.appointed.send_if_modified(|was| std::mem::replace(was, is) != is);
     }
-
-    /// Until when the lease is good, where it is not for ever.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.tenure.until
-    }
 }
 
 impl Dispatcher {
-    /// Takes over a lease.
-    pub(super) fn leased(&mut self, lease: &Lease, until: Option<Instant>) {
-        if lease.node != self.ownership.tenure.node {
-            self.lose();
-        }
-        let over = self.ownership.tenure.over.clone();
-        let over = lease.valid_for.map(|_| over.unwrap_or_default());
-        self.ownership.tenure = Tenure { node: lease.node, over, until: None };
+    /// Takes over a lease; `given_back` was given up in it.
+    pub(super) fn leased(&mut self, lease: &Lease, until: Option<Instant>, given_back: &Shards) {
         let lost = self.ownership.shards.without(&lease.shards);
-        if !lost.is_empty() {
+        if lease.node != self.ownership.tenure.node || !lost.is_empty() {
             self.lose();
         }
-        self.ownership.tenure.until = until;
-        // What was given back is forgotten.
-        self.ownership.giving_up = self.ownership.giving_up.within(&lease.shards);
-        self.ownership.quiet = self.ownership.quiet.within(&lease.shards);
+        self.ownership.tenure.renew(lease.node, until);
+        // What was given back and is in the lease all the same was taken again.
+        let mine = lease.shards.without(given_back);
+        self.ownership.giving_up = self.ownership.giving_up.within(&mine);
+        self.ownership.quiet = self.ownership.quiet.within(&mine);
         let mine = lease.shards.without(&self.ownership.giving_up);
         let gained = mine.without(&self.ownership.shards);
         self.ownership.own(mine);
@@ -195,7 +149,7 @@ impl Dispatcher {
 
     /// Stops where the lease is over.
     pub(super) fn check_lease(&mut self) {
-        if !self.ownership.tenure.may_begin() {
+        if !self.ownership.tenure.is_good() {
             tracing::warn!("the lease was not renewed in time; its lanes stop");
             self.lose();
         }
@@ -203,11 +157,7 @@ impl Dispatcher {
 
     /// Everything stops: others may own the lanes.
     fn lose(&mut self) {
-        if let Some(over) = self.ownership.tenure.over.take() {
-            over.cancel();
-            self.ownership.tenure.over = Some(CancellationToken::new());
-        }
-        self.ownership.tenure.until = None;
+        self.ownership.tenure.end();
         for outcome in self.outcomes.abandon() {
             self.abandoned(&outcome);
         }
@@ -247,7 +197,8 @@ impl Lane {
 
     /// Forgets what was being attempted. Returns the bytes that this frees beside its own.
     fn abandon(&mut self, event: EventKey, bytes: usize, order: Option<OrderKey>) -> usize {
-        let freed = self.release(event, bytes, order, None);
+        // It is the first of its order still.
+        let freed = self.release(event, bytes, order, Some(Timestamp::MIN));
         self.reread();
         freed
     }

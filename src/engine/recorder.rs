@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{delivery::Delivery, input::Input, ownership::Tenure, tasks::Tasks};
+use super::{delivery::Delivery, input::Input, tasks::Tasks, tenure::Tenure};
 use crate::{
     domain::{
         error::{Error, Reason},

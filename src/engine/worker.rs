@@ -1,6 +1,6 @@
 //! Workers: each owns one connection of one lane and makes one attempt at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -10,9 +10,9 @@ use super::{
     delivery::Delivery,
     input::Input,
     lane_config::LaneConfig,
-    ownership::Tenure,
     slot::{Giver, Taker, slot},
     tasks::Tasks,
+    tenure::Tenure,
 };
 use crate::sender::{Connection, HttpSender};
 
@@ -83,14 +83,10 @@ async fn work(mut jobs: Taker<Box<Job>>, shared: Shared) {
         };
         worked = true;
         fail::fail_point!("before-attempt", |_| std::process::abort());
-        let Job { lane, delivery, number, tenure, .. } = &*job;
-        let attempted = tokio::select! {
-            biased;
-            () = tenure.ended(), if tenure.is_bounded() => None,
-            () = std::future::ready(()), if !tenure.may_begin() => None,
-            attempted = attempt(&mut connection, lane, delivery, *number, &*shared.clock) => {
-                Some(attempted)
-            }
+        let attempted = {
+            let Job { lane, delivery, number, tenure, .. } = &*job;
+            let attempt = attempt(&mut connection, lane, delivery, *number, &*shared.clock);
+            tenure.within(pin!(attempt)).await
         };
         if attempted.is_none() {
             connection = Connection::new(Arc::clone(&shared.sender));

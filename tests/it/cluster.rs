@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     error::Error,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use tidings::grpc::proto::{
     BatchPublishEventsRequest, CreateWebhookRequest, Event, PublishEventRequest, Webhook,
     event_service_client::EventServiceClient, webhook_service_client::WebhookServiceClient,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
 use uuid::Uuid;
@@ -21,11 +22,13 @@ use super::support::{
     api::{event, webhook},
     database::{Database, is_postgres},
     process::ServerProcess,
-    receiver::{Received, Receiver},
+    receiver::{Received, Receiver, Reply},
 };
 
 /// Events of each publisher.
 const EVENTS: usize = 600;
+/// Webhooks that are surely of several shards.
+const WEBHOOKS: usize = 24;
 
 async fn create(on: &ServerProcess, webhook: Webhook) {
     let request = CreateWebhookRequest { webhook: Some(webhook), ..Default::default() };
@@ -152,4 +155,33 @@ async fn a_rolling_restart_fails_no_publish_that_is_tried_once_more() {
     assert!(!failed.concat().is_empty(), "no publish met a node that was gone");
     let published: BTreeSet<_> = published.concat().into_iter().collect();
     assert_eq!(ids(&receiver.wait_for(published.len()).await), published);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_gives_up_and_takes_back_goes_on() {
+    if !is_postgres() {
+        return;
+    }
+    let database = Database::new().await;
+    let one = ServerProcess::start(&database).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
+    for n in 0..WEBHOOKS {
+        create(&one, webhook(&format!("w{n}"), &receiver.url(), &["*"])).await;
+    }
+    let mut events = EventServiceClient::new(one.channel());
+    let mut publish = async || {
+        let request = PublishEventRequest { event: Some(event("a", "{}")), ..Default::default() };
+        events.publish_event(request).await.expect("published");
+    };
+    publish().await;
+    receiver.wait_for(WEBHOOKS).await;
+    // It is asked to share, waits for what is under way, and the other one is gone by then.
+    let mut other = ServerProcess::start(&database).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    other.terminate().await;
+    gate.add_permits(2 * WEBHOOKS);
+    publish().await;
+    receiver.wait_for(2 * WEBHOOKS).await;
 }

@@ -160,7 +160,7 @@ impl Cluster {
             for event in acknowledged.iter().filter(|event| hook.takes(**event)) {
                 assert_eq!(records.done[event], DeliveryStatus::Succeeded, "{event}");
             }
-            hook.assert_limit();
+            hook.assert_limit(&self.continued);
             hook.assert_order(&records.accepted, &self.continued);
         }
         let digests: Vec<_> = log.iter().map(digest).collect();
