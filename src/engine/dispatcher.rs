@@ -12,7 +12,7 @@ use super::{
     clock::Clock,
     delivery::{Delivery, Outgoings},
     input::Input,
-    lane::Lane,
+    lane::{self, Lane},
     lane_config::LaneConfig,
     ownership::Ownership,
     ping::Pings,
@@ -238,11 +238,11 @@ impl Dispatcher {
 
     /// Queues a lane for what it may have to do.
     pub(super) fn touch(&mut self, key: WebhookKey) {
-        let now = self.clock.now();
+        let (now, share) = (self.clock.now(), lane::share(self.turns.lanes()));
         let Some(lane) = self.lanes.get(&key) else { return };
         // Nothing is done for a lane before its webhook is known.
         let Some(tenant) = lane.tenant() else { return };
-        if lane.can_run(now) {
+        if lane.can_run(now, share) {
             self.turns.wait(key, tenant);
         }
         let load = !lane.in_load_queue && lane.wants_load(now) && !self.room_of(lane).is_none();
@@ -254,8 +254,11 @@ impl Dispatcher {
         for at in [due, wake, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
             self.timers.insert((at, key));
         }
-        if load && let Some(lane) = self.lanes.get_mut(&key) {
-            lane.in_load_queue = true;
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.in_load_queue |= load;
+            if let Some(at) = lane.watch(now, share) {
+                self.timers.insert((at, key));
+            }
         }
     }
 
@@ -274,7 +277,7 @@ impl Dispatcher {
         while let Some(key) = self.turns.next() {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let now = self.clock.now();
-            if !lane.can_run(now) {
+            if !lane.can_run(now, lane::share(self.turns.lanes())) {
                 continue;
             }
             let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take(now)) else {
@@ -315,6 +318,9 @@ impl Dispatcher {
             self.timers.remove(&(at, key));
             self.resume_if_due(key, now);
             self.check_sla_if_due(key, now);
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.look(now);
+            }
             self.touch(key);
         }
     }

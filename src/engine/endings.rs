@@ -47,6 +47,7 @@ impl Dispatcher {
         } else {
             lane.pace.reached();
         }
+        lane.attempt_took(summary.time_taken, now);
         let start_time = *start_time;
         let state_event = is_state_event(&delivery.outgoing.event.event_name);
         let row =

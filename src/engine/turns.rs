@@ -75,6 +75,11 @@ impl Turns {
         self.in_flight
     }
 
+    /// How many lanes have attempts in flight or wait for their turn.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Whether all slots are taken.
     pub(super) fn is_full(&self) -> bool {
         self.in_flight >= self.limit

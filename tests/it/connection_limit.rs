@@ -1,10 +1,11 @@
 //! `max_allowed_connections` is kept, whatever happens to the deliveries.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tidings::grpc::proto::{
     BatchPublishEventsRequest, DivertedEventSelector, ReplayDivertedEventsRequest, Webhook,
 };
+use tokio::sync::Semaphore;
 
 use super::support::{
     api::{event, http, quick_retries, update, webhook},
@@ -88,4 +89,29 @@ async fn the_limit_holds_through_retries_timeouts_restarts_and_replays() {
         }
     }
     assert!(receiver.max_open() <= LIMIT as usize, "{} were open at once", receiver.max_open());
+}
+
+#[tokio::test]
+async fn a_destination_that_takes_its_time_gets_all_the_connections_that_it_may_have() {
+    const MANY: usize = 40;
+    let server = TestServer::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let mut receivers = Vec::new();
+    for n in 0..12 {
+        let held = Arc::clone(&gate);
+        let receiver = Receiver::with(move |_| Reply::status(200).held_by(Arc::clone(&held))).await;
+        let mut hook = webhook(&format!("w{n}"), &receiver.url(), &["a"]);
+        hook.max_allowed_connections = Some(MANY as i32);
+        server.create(hook).await;
+        receivers.push(receiver);
+    }
+    publish(&server, 0).await;
+    for receiver in &receivers {
+        receiver.wait_for(MANY).await;
+    }
+    gate.close();
+    for receiver in &receivers {
+        receiver.wait_for(EVENTS).await;
+        assert_eq!(receiver.max_open(), MANY);
+    }
 }

@@ -8,16 +8,21 @@
 //! order is taken over only when its turn has come, or nearly so (`order`).
 
 mod by_hand;
+mod connections;
 mod load;
 mod order;
+mod width;
 
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
 };
 
-pub(super) use self::load::LoadStart;
-use self::order::{Admitted, Order};
+pub(super) use self::{load::LoadStart, width::share};
+use self::{
+    order::{Admitted, Order},
+    width::Width,
+};
 use super::{
     KeyMap, delivery::Delivery, lane_config::LaneConfig, pace::Pace, room::Room, sla::SlaWatch,
     worker::Worker,
@@ -38,12 +43,6 @@ pub(super) enum Place {
     /// Being changed by hand.
     Held,
 }
-
-/// Deliveries that may be attempted or recorded at once, for each connection that may be open.
-/// An answer frees the connection, and its outcome takes two or three commits to be recorded;
-/// with one, connections wait for the database most of the time. What is not recorded at a
-/// crash is sent again, so there are few.
-const SLOTS_PER_CONNECTION: usize = 4;
 
 /// A place after all others.
 const LAST: Position = Position(i64::MAX);
@@ -95,6 +94,7 @@ pub(super) struct Lane {
     pub(super) idle_workers: Vec<Worker>,
     /// How fast attempts may be made.
     pub(super) pace: Pace,
+    width: Width,
     /// Not before this time is the database read again, after an error.
     loads_from: Timestamp,
     pub(super) sla: SlaWatch,
@@ -182,45 +182,6 @@ impl Lane {
 
     fn takes_events(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.webhook.takes_events())
-    }
-
-    /// Whether a job can be taken now.
-    pub(super) fn can_run(&self, now: Timestamp) -> bool {
-        self.has_job() && self.pace.starts_at() <= now
-    }
-
-    /// When the next job can be taken, where one waits for nothing but the time.
-    pub(super) fn next_job(&self) -> Option<Timestamp> {
-        self.has_job().then(|| self.pace.starts_at())
-    }
-
-    fn has_job(&self) -> bool {
-        let connections =
-            if self.is_open() { self.pace.connections() } else { usize::from(self.is_active()) };
-        self.open < connections
-            && self.in_flight < connections * SLOTS_PER_CONNECTION
-            && self.has_ready()
-    }
-
-    /// Takes one of the webhook's connections for something else than a delivery, where one
-    /// is free. Also while the lane gets going again: it has not more than its limit.
-    pub(super) fn take_connection(&mut self) -> bool {
-        let free = self.open < self.pace.limit();
-        self.open += usize::from(free);
-        self.in_flight += usize::from(free);
-        free
-    }
-
-    /// Gives a connection back that [`Self::take_connection`] took.
-    pub(super) fn give_back_connection(&mut self) {
-        self.free_connection();
-        self.in_flight -= 1;
-    }
-
-    /// Frees the connection of an attempt that has ended; its slot is taken until the outcome
-    /// is recorded.
-    pub(super) fn free_connection(&mut self) {
-        self.open -= 1;
     }
 
     /// Takes over how the webhook is now.

@@ -125,7 +125,7 @@ impl Model {
     }
 
     fn attempt(&mut self) -> Result<(), TestCaseError> {
-        if !self.lane.can_run(self.now) {
+        if !self.lane.can_run(self.now, CONNECTIONS) {
             return Ok(());
         }
         let Some(taken) = self.lane.take(self.now) else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{connections::SLOTS_PER_CONNECTION, *};
 use crate::{
     domain::{
         actor::{Actor, Attribution},
@@ -126,7 +126,7 @@ impl Model {
     }
 
     fn attempt(&mut self) {
-        if self.lane.can_run(Timestamp::default())
+        if self.lane.can_run(Timestamp::default(), CONNECTIONS)
             && let Some(delivery) = self.lane.take(Timestamp::default())
         {
             self.taken.push(delivery.event_key.0);
@@ -196,7 +196,7 @@ fn connections_are_free_with_the_answer_and_slots_once_it_is_recorded() {
     lane.add_waiting((1..=50).map(delivery).collect(), &left, None);
     let take_all = |lane: &mut Lane| {
         let mut taken = Vec::new();
-        while lane.can_run(Timestamp::default()) {
+        while lane.can_run(Timestamp::default(), CONNECTIONS) {
             taken.extend(lane.take(Timestamp::default()));
         }
         taken
