@@ -278,6 +278,8 @@ impl Dispatcher {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let now = self.clock.now();
             if !lane.can_run(now, lane::share(self.turns.lanes())) {
+                // It may have to be looked at: its share was larger when it was queued.
+                self.touch(key);
                 continue;
             }
             let (Some(config), Some(delivery)) = (lane.config.clone(), lane.take(now)) else {
