@@ -16,8 +16,7 @@ use crate::domain::time::Timestamp;
 
 /// So many connections a lane uses in any case, where it may open them.
 const AT_LEAST: usize = 16;
-/// So many are used by all lanes that are busy together, in any case: fewer would not be
-/// faster.
+/// So many are used by all lanes that are busy together, in any case.
 const TOGETHER: usize = 160;
 /// What came of it is looked at after this time.
 const PATIENCE: Duration = Duration::from_millis(10);
