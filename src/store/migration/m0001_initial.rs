@@ -165,6 +165,12 @@ fn all_shards() -> String {
 #[expect(elided_lifetimes_in_paths, reason = "async_trait needs the trait's own form")]
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// On a file too, where each statement would be synced by itself, and a process that is
+    /// killed between two of them would leave half a schema, which nothing completes.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for statement in statements(Words::of(manager.get_database_backend())) {
             manager.get_connection().execute_unprepared(&statement).await?;
