@@ -151,9 +151,11 @@ impl Store {
     ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
         let failed = |what: &str, error: DbErr| format!("cannot {what} {url}: {error}");
         let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
+        // They connect while the schema is made.
+        let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
+        let nodes = connect::nodes(url);
         connect::prepare(url, &writer, &secret_keys, migrate).await?;
         let limit = url.patience();
-        let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
         let readers = Timed { connection: readers, limit };
         let direct = connect::direct(url).map_err(|e| format!("cannot open {url}: {e}"))?;
         let log = connect::log(url).await.map_err(|e| failed("open", e))?;
@@ -169,7 +171,6 @@ impl Store {
         let session_key =
             read_key(&session_key).ok_or_else(|| format!("{url} has no session key"))?;
 
-        let nodes = connect::nodes(url);
         let announcer = Announcer::start(nodes.clone());
         let (accepted, deliveries) = mpsc::channel(ACCEPTED_COMMITS);
         let heads = Heads::default();

@@ -29,7 +29,7 @@ pub(super) fn lock(url: &DatabaseUrl) -> Result<Option<Lock>, String> {
 pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
     match &url.place {
         Place::File(path) => sqlite::writer(path).await,
-        Place::Server(options) => Ok(postgres::writer(options, url.usage)),
+        Place::Server(options) => postgres::writer(options, url.usage).await,
     }
 }
 

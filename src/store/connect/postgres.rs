@@ -32,7 +32,14 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// Has the schema alone until its connection is closed.
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_lock(hashtext('tidings schema'))";
 
-pub(super) fn writer(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
+/// After a connection that says what is wrong with the server, where a pool would try until
+/// its time is over; and that finds, alone, what those of a new database keep for others.
+pub(super) async fn writer(
+    options: &PgConnectOptions,
+    usage: Usage,
+) -> Result<DatabaseConnection, DbErr> {
+    let first = options.connect().await.map_err(failed)?;
+    first.close().await.map_err(failed)?;
     let options = options.clone().options([
         // A commit that was acknowledged is on disk, whatever is the server's default.
         ("synchronous_commit", "on"),
@@ -43,7 +50,7 @@ pub(super) fn writer(options: &PgConnectOptions, usage: Usage) -> DatabaseConnec
         // A bitmap is of all that an index finds, however few of it are asked for.
         ("enable_bitmapscan", "off"),
     ]);
-    pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout))
+    Ok(pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout)))
 }
 
 pub(super) fn readers(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
@@ -74,9 +81,6 @@ pub(super) fn single(options: &PgConnectOptions, usage: Usage) -> DatabaseConnec
 /// One connection that has the schema alone, however long others have it before. Its
 /// statements have no limit: a change of the schema takes what it takes.
 pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    // Says what is wrong, where a pool would try until its time is over.
-    let first = options.connect().await.map_err(failed)?;
-    first.close().await.map_err(failed)?;
     let connection = pool(1, ACQUIRE).connect(options.clone());
     connection.execute_unprepared(LOCK_SCHEMA).await?;
     Ok(connection)
