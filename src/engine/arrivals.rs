@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     delivery::{Delivery, Outgoing},
-    dispatcher::Dispatcher,
+    dispatcher::{Dispatcher, each_once},
     input::Input,
     lane::Lane,
 };
@@ -79,8 +79,9 @@ impl Dispatcher {
     /// Tells lanes what came to wait in them, in the order of the journal.
     fn accept(&mut self, arrivals: Vec<Arrival>) {
         let mut outgoing: Option<(EventKey, Arc<Outgoing>)> = None;
+        let mut touched = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
-            let key = match arrival {
+            touched.push(match arrival {
                 Arrival::New(new) => {
                     // Deliveries of one event stand together and share it.
                     let shared = match &outgoing {
@@ -102,9 +103,10 @@ impl Dispatcher {
                     self.lane(webhook_key).becomes_due(time, order);
                     webhook_key
                 }
-            };
-            let stopped =
-                |lane: &Lane| lane.config.as_ref().is_some_and(|c| !c.webhook.takes_events());
+            });
+        }
+        let stopped = |lane: &Lane| lane.config.as_ref().is_some_and(|c| !c.webhook.takes_events());
+        for key in each_once(touched) {
             if self.lanes.get(&key).is_some_and(stopped) {
                 // Committed just before the webhook was stopped.
                 self.forget_queued(key);

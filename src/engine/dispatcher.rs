@@ -37,6 +37,13 @@ use crate::{
 /// Messages handled before the dispatcher looks at what can be done.
 const MESSAGES: usize = 512;
 
+/// Lanes for which something came up, each of them once.
+pub(super) fn each_once(mut lanes: Vec<WebhookKey>) -> Vec<WebhookKey> {
+    lanes.sort_unstable();
+    lanes.dedup();
+    lanes
+}
+
 /// See the module.
 pub(super) struct Dispatcher {
     pub(super) store: Store,
@@ -47,6 +54,8 @@ pub(super) struct Dispatcher {
     pub(super) shared: Shared,
     pub(super) outgoings: Outgoings,
     pub(super) clock: Arc<dyn Clock>,
+    /// The time of this turn: no message in it was sent later.
+    pub(super) now: Timestamp,
     pub(super) limits: Limits,
     pub(super) default_timeout: Duration,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
@@ -88,6 +97,7 @@ impl Dispatcher {
                 finished: inputs.clone(),
             },
             outgoings: Outgoings::default(),
+            now: clock.now(),
             clock,
             turns: Turns::new(parts.limits.attempts),
             limits: parts.limits,
@@ -109,30 +119,29 @@ impl Dispatcher {
     /// The loop. It ends once it was drained.
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
         let clock = Arc::clone(&self.clock);
-        let mut messages = Vec::with_capacity(MESSAGES);
+        let (mut messages, mut commits) = (Vec::with_capacity(MESSAGES), Vec::new());
         let (mut alarm, mut lease) = (Alarm::default(), Alarm::default());
         loop {
             alarm.set(self.timers.first().map(|(at, _)| *at), |at| clock.sleep_until(at));
             lease.set(self.ownership.tenure.until(), |at| Box::pin(tokio::time::sleep_until(at)));
             tokio::select! {
                 biased;
-                _ = queue.recv_many(&mut messages, MESSAGES) => {
-                    for message in messages.drain(..) {
-                        self.handle(message);
-                    }
-                }
-                Some(commits) = self.commits.recv() => {
-                    self.committed(commits);
-                    while let Ok(commits) = self.commits.try_recv() {
-                        self.committed(commits);
+                _ = queue.recv_many(&mut messages, MESSAGES) => {}
+                Some(first) = self.commits.recv() => {
+                    commits.push(first);
+                    while let Ok(next) = self.commits.try_recv() {
+                        commits.push(next);
                     }
                 }
                 () = alarm.rings() => {}
                 () = lease.rings() => {}
             }
+            self.now = clock.now();
+            messages.drain(..).for_each(|message| self.handle(message));
+            commits.drain(..).for_each(|commits| self.committed(commits));
             self.check_lease();
             // Under load the messages never end; the time goes on all the same.
-            self.alarm(clock.now());
+            self.alarm();
             self.act();
             if self.draining.is_some() && self.turns.in_flight() == 0 {
                 // The keeper begins nothing anew; others need not wait for the lease's end.
@@ -178,7 +187,7 @@ impl Dispatcher {
 
     fn configure(&mut self, tenant: TenantId, webhook: Arc<Webhook>) {
         let key = webhook.key;
-        let (timeout, now) = (self.default_timeout, self.clock.now());
+        let (timeout, now) = (self.default_timeout, self.now);
         let lane = self.lane(key);
         // Whatever it says, it is what was decided.
         lane.suspending = false;
@@ -238,7 +247,7 @@ impl Dispatcher {
 
     /// Queues a lane for what it may have to do.
     pub(super) fn touch(&mut self, key: WebhookKey) {
-        let (now, share) = (self.clock.now(), lane::share(self.turns.lanes()));
+        let (now, share) = (self.now, self.share());
         let Some(lane) = self.lanes.get(&key) else { return };
         // Nothing is done for a lane before its webhook is known.
         let Some(tenant) = lane.tenant() else { return };
@@ -254,12 +263,20 @@ impl Dispatcher {
         for at in [due, wake, lane.next_job()].into_iter().flatten().filter(|at| *at > now) {
             self.timers.insert((at, key));
         }
-        if let Some(lane) = self.lanes.get_mut(&key) {
+        let narrow = lane.is_narrow(share);
+        if (load || narrow)
+            && let Some(lane) = self.lanes.get_mut(&key)
+        {
             lane.in_load_queue |= load;
-            if let Some(at) = lane.watch(now, share) {
+            if narrow && let Some(at) = lane.watch(now) {
                 self.timers.insert((at, key));
             }
         }
+    }
+
+    /// What each of the lanes that are busy now has of all connections.
+    fn share(&self) -> usize {
+        lane::share(self.turns.lanes())
     }
 
     fn act(&mut self) {
@@ -274,10 +291,11 @@ impl Dispatcher {
 
     /// Gives slots to the lanes whose turn it is, one each, as long as there are some.
     fn run_lanes(&mut self) {
+        let now = self.now;
         while let Some(key) = self.turns.next() {
+            let share = self.share();
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            let now = self.clock.now();
-            if !lane.can_run(now, lane::share(self.turns.lanes())) {
+            if !lane.can_run(now, share) {
                 // It may have to be looked at: its share was larger when it was queued.
                 self.touch(key);
                 continue;
@@ -315,7 +333,8 @@ impl Dispatcher {
         }
     }
 
-    fn alarm(&mut self, now: Timestamp) {
+    fn alarm(&mut self) {
+        let now = self.now;
         while let Some((at, key)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, key));
             self.resume_if_due(key, now);

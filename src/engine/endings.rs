@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    dispatcher::Dispatcher,
+    dispatcher::{Dispatcher, each_once},
     recorder::{Fate, Recorded, RecordedBatch},
     settle::{self, Settled},
     suspension::Judged,
@@ -32,7 +32,7 @@ impl Dispatcher {
         let Some(attempted) = attempted.filter(|_| tenure.is_good()) else {
             return self.abandoned(&Recorded::cut_off(key, &delivery));
         };
-        let (now, chance) = (self.clock.now(), rand::random::<f64>());
+        let (now, chance) = (self.now, rand::random::<f64>());
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Some(config) = lane.config.clone() else { return };
         if let Some(pause) = attempted.retry_after {
@@ -74,7 +74,7 @@ impl Dispatcher {
             }
             self.turns.ended(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            let again = (fate == Fate::Refused).then(|| self.clock.now().plus(AFTER_REFUSAL));
+            let again = (fate == Fate::Refused).then(|| self.now.plus(AFTER_REFUSAL));
             let freed = bytes + lane.release(event, bytes, order, again.or(due));
             self.bytes = self.bytes.saturating_sub(freed);
             if let Some(at) = again {
@@ -82,11 +82,9 @@ impl Dispatcher {
                 lane.pause_loads(at);
                 self.timers.insert((at, key));
             }
-            if touched.last() != Some(&key) {
-                touched.push(key);
-            }
+            touched.push(key);
         }
-        for key in touched {
+        for key in each_once(touched) {
             // A retry that was decided just before its webhook was stopped.
             self.divert(key);
             self.touch(key);

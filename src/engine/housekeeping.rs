@@ -37,7 +37,7 @@ impl Dispatcher {
         }
         (lane.diverting, lane.divert_again) = (true, false);
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
-        let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.clock.now());
+        let (tenant, busy, now) = (config.webhook.tenant_key, lane.busy(), self.now);
         let node = self.ownership.tenure.node;
         let background = Arc::clone(&self.background);
         self.tasks.spawn(async move {
@@ -87,7 +87,7 @@ impl Dispatcher {
             Some(freed) => {
                 self.bytes -= freed;
                 let (store, inputs) = (self.store.clone(), self.inputs.clone());
-                let now = self.clock.now();
+                let now = self.now;
                 self.tasks.spawn(async move {
                     let result = store.requeue(tenant, event, key, &by, now).await;
                     let requeued = result.as_ref().ok().cloned();
@@ -105,7 +105,7 @@ impl Dispatcher {
         event: EventKey,
         requeued: Option<Requeued>,
     ) {
-        let now = self.clock.now();
+        let now = self.now;
         let order = requeued.as_ref().and_then(|requeued| requeued.order);
         if !self.ownership.owns(key) {
             return;

@@ -119,7 +119,7 @@ impl Dispatcher {
     pub(super) fn load_lanes(&mut self) {
         while self.loads < CONCURRENT_LOADS {
             let Some(key) = self.load_queue.pop() else { return };
-            let now = self.clock.now();
+            let now = self.now;
             let room = self.room(key);
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             lane.in_load_queue = false;
@@ -137,7 +137,7 @@ impl Dispatcher {
     /// Takes over what a read brought.
     pub(super) fn loaded(&mut self, Loaded { load, result }: Loaded) {
         self.loads -= 1;
-        let now = self.clock.now();
+        let now = self.now;
         let Some(lane) = self.lanes.get_mut(&load.lane) else { return };
         let left = lane.end_load(load.start);
         let was_rows = result.is_ok() && matches!(load.wanted, Wanted::Rows { due: Some(_), .. });

@@ -51,7 +51,7 @@ impl Dispatcher {
 
     /// Looks at what waited in the lane before it began here.
     pub(super) fn begin_sla(&mut self, key: WebhookKey) {
-        let now = self.clock.now();
+        let now = self.now;
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.owned) else { return };
         if !std::mem::replace(&mut lane.sla.begun, true) && lane.next_due.is_some() {
             self.note_sla(key, Some(now));
@@ -80,7 +80,7 @@ impl Dispatcher {
     }
 
     pub(super) fn sla_checked(&mut self, key: WebhookKey, result: Result<Breached>) {
-        let soon = self.clock.now().plus(PACE);
+        let soon = self.now.plus(PACE);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.sla.running = false;
         let noted = lane.sla.next.take();

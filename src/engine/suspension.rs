@@ -57,7 +57,7 @@ impl Dispatcher {
 
     /// Suspends a webhook. What waits stays, and what comes waits.
     fn suspend(&mut self, key: WebhookKey, cause: SuspensionCause, message: String) {
-        let now = self.clock.now();
+        let now = self.now;
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.suspending {
             return;
@@ -76,7 +76,7 @@ impl Dispatcher {
 
     /// The end of a probe: it lifts the suspension, or the next one is due later.
     fn probed(&mut self, key: WebhookKey, success: bool) {
-        let now = self.clock.now();
+        let now = self.now;
         self.change(key, move |webhook| {
             if success {
                 webhook.lift_suspension(now);

@@ -35,13 +35,15 @@ impl Lane {
         if self.is_open() { self.pace.connections() } else { usize::from(self.is_active()) }
     }
 
-    /// Notes whether deliveries wait for a connection. Gives the time when that is to be looked
-    /// at, where more might be opened and nobody looks yet.
-    pub(in crate::engine) fn watch(&mut self, now: Timestamp, share: usize) -> Option<Timestamp> {
+    /// Whether deliveries wait for a connection.
+    pub(in crate::engine) fn is_narrow(&self, share: usize) -> bool {
+        self.has_ready() && self.open >= self.width.connections(share).min(self.connections())
+    }
+
+    /// Notes that this is so. Gives the time when it is to be looked at, where more might be
+    /// opened and nobody looks yet.
+    pub(in crate::engine) fn watch(&mut self, now: Timestamp) -> Option<Timestamp> {
         let most = self.connections();
-        if !self.has_ready() || self.open < self.width.connections(share).min(most) {
-            return None;
-        }
         self.width.watch(now).filter(|_| self.open < most)
     }
 
