@@ -3,7 +3,16 @@
 //! that is busy these turns take longer than the statements. The writer, which has a thread
 //! of its own, does without.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    error::Error as StdError,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use rusqlite::{
@@ -17,22 +26,43 @@ use sea_orm::{
 
 use super::sql::NumbersAndBytes;
 
+thread_local! {
+    /// Pages in the write-ahead log after the last commit of this thread: whoever commits is
+    /// told by a function that knows nothing else.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Direct(Arc<Mutex<Connection>>);
+pub(super) struct Direct(Arc<Shared>);
+
+struct Shared {
+    connection: Mutex<Connection>,
+    log_pages: AtomicU32,
+}
 
 /// A transaction on it. Dropped without [`Self::commit`], it is rolled back.
-pub(super) struct DirectTransaction(Arc<Mutex<Connection>>);
+pub(super) struct DirectTransaction(Arc<Shared>);
 
 impl Direct {
     /// Takes over a connection, which nothing else uses.
     pub(super) fn new(connection: Connection) -> Self {
-        Self(Arc::new(Mutex::new(connection)))
+        connection.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(pages.unsigned_abs());
+            Ok(())
+        }));
+        let connection = Mutex::new(connection);
+        Self(Arc::new(Shared { connection, log_pages: AtomicU32::new(0) }))
+    }
+
+    /// Pages in the write-ahead log after the last commit.
+    pub(super) fn log_pages(&self) -> u32 {
+        self.0.log_pages.load(Ordering::Relaxed)
     }
 
     /// Begins a transaction; there is one at a time.
     pub(super) fn begin(&self) -> Result<DirectTransaction, DbErr> {
-        self.0.lock().execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        self.0.connection.lock().execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         Ok(DirectTransaction(Arc::clone(&self.0)))
     }
 }
@@ -40,13 +70,15 @@ impl Direct {
 impl DirectTransaction {
     /// Commits. Where that fails, nothing was written.
     pub(super) fn commit(self) -> Result<(), DbErr> {
-        self.0.lock().execute_batch("COMMIT").map_err(failed)
+        self.0.connection.lock().execute_batch("COMMIT").map_err(failed)?;
+        self.0.log_pages.store(LOG_PAGES.get(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs a statement for each row, whose values stand one after the other. Returns the
     /// number of rows that were changed.
     pub(super) fn run_each(&self, sql: &str, rows: &[Value], width: usize) -> Result<u64, DbErr> {
-        let connection = self.0.lock();
+        let connection = self.0.connection.lock();
         let mut statement = connection.prepare_cached(sql).map_err(failed)?;
         let mut changed = 0;
         for row in rows.chunks_exact(width) {
@@ -60,7 +92,7 @@ impl DirectTransaction {
 
     /// Executes one statement. Returns the number of rows that were changed.
     pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
-        let connection = self.0.lock();
+        let connection = self.0.connection.lock();
         let mut statement = connection.prepare_cached(sql).map_err(failed)?;
         bind_numbered(&mut statement, values)?;
         Ok(statement.raw_execute().map_err(failed)? as u64)
@@ -93,7 +125,7 @@ impl DirectTransaction {
         values: &[Value],
         read: impl Fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, DbErr> {
-        let connection = self.0.lock();
+        let connection = self.0.connection.lock();
         let mut statement = connection.prepare_cached(sql).map_err(failed)?;
         bind_numbered(&mut statement, values)?;
         let (mut rows, mut found) = (statement.raw_query(), Vec::new());
@@ -106,7 +138,7 @@ impl DirectTransaction {
 
 impl Drop for DirectTransaction {
     fn drop(&mut self) {
-        let connection = self.0.lock();
+        let connection = self.0.connection.lock();
         if !connection.is_autocommit()
             && let Err(error) = connection.execute_batch("ROLLBACK")
         {

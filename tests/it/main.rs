@@ -84,3 +84,4 @@ mod webhook_lists;
 mod webhook_pings;
 mod webhook_updates;
 mod webhooks;
+mod write_ahead_log;

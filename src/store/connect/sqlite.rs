@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -27,6 +27,9 @@ const STATEMENTS: usize = 256;
 const DIRECT_STATEMENTS: usize = 64;
 /// Page cache of a connection, KiB.
 const CACHE_KIB: i32 = 2 * 1024;
+
+/// A write-ahead log that grew longer than this is cut when it begins anew, bytes.
+const LONG_LOG: i64 = 64 * 1024 * 1024;
 
 /// Keeps other processes from serving the file. It is held as long as the file is open, so
 /// a killed process leaves none behind.
@@ -79,6 +82,7 @@ pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
     // Its commits are synced by `writer::syncer`.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", LONG_LOG)?;
     Ok(Direct::new(connection))
 }
 
@@ -88,6 +92,8 @@ pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
 
 pub(super) async fn log(path: &Path) -> Result<Log, DbErr> {
     let checkpointer = connect(path, 1, false).await?;
+    // While it waits for a reader, the writer may wait for it.
+    checkpointer.execute_unprepared("PRAGMA busy_timeout = 0").await?;
     Ok(Log { checkpointer, file: beside(path, "-wal") })
 }
 

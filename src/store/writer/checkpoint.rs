@@ -1,75 +1,121 @@
-//! Keeps the write-ahead log bounded without slowing commits: a connection of its
-//! own copies pages back while the writer goes on; only a log that grew past its
-//! bound makes the writer wait for a moment.
+//! Keeps the write-ahead log of a file bounded without slowing commits. A connection of its own
+//! copies pages back while the writer goes on. The log begins anew only at a moment when all of
+//! it is copied, which under load does not come by itself: so the writer waits at last, while
+//! the little that came meanwhile is copied. Nobody waits for readers: where one reads an
+//! old state for long, as a backup does, the log grows as long.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::{Mutex, Notify};
 
 use super::transaction::WriterState;
-use crate::store::connect::Log;
+use crate::store::{connect::Log, direct::Direct, query};
 
-/// Log size at which copying begins.
-const SOFT_BYTES: u64 = 8 * 1024 * 1024;
-/// Log size at which the writer lets the checkpoint finish.
-const HARD_BYTES: u64 = 64 * 1024 * 1024;
-/// Commits between two looks at the log's size.
-const COMMITS_PER_LOOK: u32 = 32;
-/// Quiet time after which a log that is left over is copied back.
+/// Pages in the log from which they are copied: 32 MiB.
+const DUE: u32 = 8_192;
+/// So few are copied while the writer waits.
+const FEW: i64 = 256;
+/// How often the rest is copied beside the writer, until there is as little.
+const ROUNDS: usize = 4;
+/// Quiet time after which what is left over is copied.
 const IDLE: Duration = Duration::from_secs(5);
 
 pub(super) struct Checkpointer {
-    connection: DatabaseConnection,
-    wal: PathBuf,
+    direct: Direct,
     due: Arc<Notify>,
-    commits: std::sync::atomic::AtomicU32,
+    pages: Pages,
+}
+
+/// How far the log has come.
+struct Pages {
+    last: u32,
+    due: u32,
 }
 
 impl Checkpointer {
     /// Starts the task that copies pages back. It ends with the writer.
-    pub(super) fn start(log: Log) -> Self {
-        let Log { checkpointer: connection, file: wal } = log;
+    pub(super) fn start(log: Log, direct: Direct, state: Weak<Mutex<WriterState>>) -> Self {
         let due = Arc::new(Notify::new());
-        tokio::spawn(passive(connection.clone(), wal.clone(), Arc::downgrade(&due)));
-        Self { connection, wal, due, commits: std::sync::atomic::AtomicU32::new(0) }
+        tokio::spawn(run(log.checkpointer, state, Arc::downgrade(&due)));
+        Self { direct, due, pages: Pages { last: 0, due: DUE } }
     }
 
     /// To be called between transactions.
-    pub(super) async fn after_commit(&self, state: &Mutex<WriterState>) {
-        let commits = self.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if !commits.is_multiple_of(COMMITS_PER_LOOK) {
-            return;
-        }
-        let bytes = size(&self.wal);
-        if bytes > HARD_BYTES {
-            let _no_writes = state.lock().await;
-            checkpoint(&self.connection, "RESTART").await;
-        } else if bytes > SOFT_BYTES {
+    pub(super) fn after_commit(&mut self) {
+        if self.pages.are_due(self.direct.log_pages()) {
             self.due.notify_one();
         }
     }
 }
 
-async fn passive(connection: DatabaseConnection, wal: PathBuf, due: std::sync::Weak<Notify>) {
+impl Pages {
+    /// Whether they are to be copied, now that there are so many. Where that does not help, it
+    /// is due again after as many more.
+    fn are_due(&mut self, pages: u32) -> bool {
+        let anew = pages < self.last;
+        self.last = pages;
+        if anew {
+            self.due = DUE;
+        }
+        let due = pages >= self.due;
+        if due {
+            self.due = pages.saturating_add(DUE);
+        }
+        due
+    }
+}
+
+async fn run(connection: DatabaseConnection, state: Weak<Mutex<WriterState>>, due: Weak<Notify>) {
     while let Some(notify) = due.upgrade() {
-        // Whether woken or idle, the size decides; the wait ends so that the task
-        // notices when its writer is gone.
+        // The wait ends so that the task notices when its writer is gone.
         let woken = tokio::time::timeout(IDLE, notify.notified()).await.is_ok();
         drop(notify);
-        if woken || size(&wal) > 0 {
-            checkpoint(&connection, "PASSIVE").await;
+        for _ in 0..if woken { ROUNDS } else { 1 } {
+            if checkpoint(&connection, "PASSIVE").await.is_none_or(|left| left <= FEW) {
+                break;
+            }
+        }
+        if woken && let Some(state) = state.upgrade() {
+            let _no_writes = state.lock().await;
+            checkpoint(&connection, "RESTART").await;
         }
     }
 }
 
-fn size(wal: &PathBuf) -> u64 {
-    std::fs::metadata(wal).map_or(0, |file| file.len())
+/// Returns how many pages are not copied, where that is known.
+async fn checkpoint(connection: &DatabaseConnection, mode: &str) -> Option<i64> {
+    let left = async {
+        let rows = query(connection, &format!("PRAGMA wal_checkpoint({mode})"), []).await?;
+        let row = rows.first().ok_or_else(|| DbErr::RecordNotFound(mode.to_owned()))?;
+        let pages = |column| row.try_get::<i64>("", column);
+        Ok::<_, DbErr>(pages("log")? - pages("checkpointed")?)
+    };
+    left.await
+        .inspect_err(|error| {
+            tracing::warn!(%error, "checkpoint failed; the next one tries again");
+        })
+        .ok()
 }
 
-async fn checkpoint(connection: &DatabaseConnection, mode: &str) {
-    let sql = format!("PRAGMA wal_checkpoint({mode})");
-    if let Err(error) = connection.execute_unprepared(&sql).await {
-        tracing::warn!(%error, "checkpoint failed; the next one tries again");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_on_is_copied_again_after_as_much() {
+        let mut pages = Pages { last: 0, due: DUE };
+        let due = |pages: &mut Pages, at: &[u32]| -> Vec<bool> {
+            at.iter().map(|at| pages.are_due(*at)).collect()
+        };
+        assert_eq!(due(&mut pages, &[1, DUE - 1, DUE, DUE + 9]), [false, false, true, false]);
+        // It began anew.
+        assert_eq!(due(&mut pages, &[9, DUE, DUE + 1]), [false, true, false]);
+        // Somebody reads an old state.
+        assert_eq!(due(&mut pages, &[2 * DUE, 3 * DUE - 1, 3 * DUE]), [true, false, true]);
+        assert_eq!(due(&mut pages, &[3, DUE + 5, DUE + 6]), [false, true, false]);
     }
 }

@@ -118,10 +118,13 @@ impl Writer {
         let syncer = syncer.transpose()?;
         let progress = syncer.as_ref().map(Syncer::progress);
         let told = Told { audience, syncer };
+        let file = log.zip(direct.clone());
         let state = WriterState { connection, direct, event_keys, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
+        let checkpoints =
+            file.map(|(log, direct)| Checkpointer::start(log, direct, Arc::downgrade(&state)));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
-        let run = run(Arc::clone(&state), units, log.map(Checkpointer::start));
+        let run = run(Arc::clone(&state), units, checkpoints);
         if own_thread {
             let runtime = Handle::current();
             thread::spawn(move || runtime.block_on(run));
@@ -222,7 +225,7 @@ pub(super) async fn empty_log(writer: &impl ConnectionTrait) -> Result<(), DbErr
 async fn run(
     state: Arc<Mutex<WriterState>>,
     mut units: mpsc::Receiver<Unit>,
-    checkpoints: Option<Checkpointer>,
+    mut checkpoints: Option<Checkpointer>,
 ) {
     let mut waiting = Waiting::default();
     loop {
@@ -245,8 +248,8 @@ async fn run(
             tokio::time::sleep(DOUBT_WAIT).await;
             in_doubt.into_iter().for_each(|unit| waiting.push(Unit::Record(unit)));
         }
-        if let Some(checkpoints) = &checkpoints {
-            checkpoints.after_commit(&state).await;
+        if let Some(checkpoints) = &mut checkpoints {
+            checkpoints.after_commit();
         }
     }
 }
