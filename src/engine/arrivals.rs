@@ -121,6 +121,7 @@ impl Dispatcher {
             self.lane(key).leave(delivery.position, delivery.order);
             return key;
         }
+        self.backlog.came(delivery.outgoing.event.ingest_time);
         let (room, sla_due_time) = (self.room(key), delivery.sla_due_time);
         self.bytes += self.lane(key).accept(delivery, room);
         self.note_sla(key, sla_due_time);

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::{
     KeyMap, Limits, Parts,
     alarm::Alarm,
+    backlog::Backlog,
     clock::Clock,
     delivery::{Delivery, Outgoings},
     input::Input,
@@ -73,6 +74,7 @@ pub(super) struct Dispatcher {
     /// Lets one batch at a time be written that no caller and no attempt waits for.
     pub(super) background: Arc<Semaphore>,
     pub(super) bytes: usize,
+    pub(super) backlog: Backlog,
     draining: Option<oneshot::Sender<()>>,
 }
 
@@ -112,6 +114,7 @@ impl Dispatcher {
             pings: Pings::default(),
             background: Arc::new(Semaphore::new(1)),
             bytes: 0,
+            backlog: Backlog::default(),
             draining: None,
         }
     }
@@ -143,6 +146,7 @@ impl Dispatcher {
             // Under load the messages never end; the time goes on all the same.
             self.alarm();
             self.act();
+            self.store.note_waiting(self.backlog.waiting(self.now));
             if self.draining.is_some() && self.turns.in_flight() == 0 {
                 // The keeper begins nothing anew; others need not wait for the lease's end.
                 queue.close();
@@ -304,6 +308,9 @@ impl Dispatcher {
                 continue;
             };
             self.turns.started(key, config.webhook.tenant_key);
+            if delivery.state.attempt_count == 0 {
+                self.backlog.began(delivery.outgoing.event.ingest_time);
+            }
             if let Some(outcome) = settle::expired(&config, &delivery, now) {
                 lane.free_connection();
                 self.outcomes.push(outcome);

@@ -10,6 +10,7 @@ mod alarm;
 mod alerts;
 mod arrivals;
 mod attempt;
+mod backlog;
 mod caretaker;
 mod clock;
 mod delivery;

@@ -256,6 +256,12 @@ impl Store {
         self.writer.publish(tenant_key, config_version, events).await
     }
 
+    /// Notes how many deliveries came lately and wait for their first attempt: publishes leave
+    /// the more turns of the CPU to others.
+    pub fn note_waiting(&self, deliveries: usize) {
+        self.writer.note_waiting(deliveries);
+    }
+
     /// Records outcomes of attempts, all or none.
     ///
     /// # Errors

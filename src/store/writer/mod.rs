@@ -4,6 +4,7 @@
 //! fails on data is split until the guilty unit stands alone, and only that one's caller
 //! is told.
 
+mod admission;
 mod arrival;
 mod checkpoint;
 mod doubt;
@@ -19,30 +20,20 @@ mod syncer;
 mod times;
 mod transaction;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    io,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, sync::Arc, thread, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::{
     runtime::Handle,
     sync::{
-        AcquireError, Mutex, Notify, OwnedSemaphorePermit, Semaphore,
+        Mutex, Notify,
         mpsc::{self, error::TrySendError},
         oneshot,
     },
 };
 
-pub use self::{
-    arrival::{Arrival, Commit, NewDelivery},
-    publish::{NewEvent, Published, Target},
-    record::Settlement,
-};
 use self::{
+    admission::Admission,
     checkpoint::Checkpointer,
     event_keys::EventKeys,
     gather::Waiting,
@@ -51,6 +42,11 @@ use self::{
     record::{RecordUnit, Reply},
     syncer::{Synced, Syncer},
     transaction::{Committed, WriterState},
+};
+pub use self::{
+    arrival::{Arrival, Commit, NewDelivery},
+    publish::{NewEvent, Published, Target},
+    record::Settlement,
 };
 pub(super) use self::{
     doubt::Verdict,
@@ -69,27 +65,17 @@ use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
 const QUEUE_UNITS: usize = 4_096;
-/// KiB of events that may wait for the writer, and of one tenant's.
-const QUEUE_KIB: u32 = 32 * 1024;
-const TENANT_KIB: u32 = 8 * 1024;
-/// Targets of events that count as one of them.
-const TARGETS_PER_KIB: usize = 16;
 /// Rows that take longer to be written than a sync does, so that they do not wait for one.
 const MUCH: usize = 256;
 /// How often a batch is tried that meets other nodes' transactions, or loses its connection.
 const TRIES: usize = 4;
 /// Wait before outcomes in doubt are looked at again.
 const DOUBT_WAIT: Duration = Duration::from_millis(50);
-/// How long a publish waits for room before it is refused.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A handle to the writer.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Unit>,
-    room: Arc<Semaphore>,
-    /// Of each tenant that has published.
-    tenant_rooms: Arc<parking_lot::Mutex<HashMap<TenantKey, Arc<Semaphore>>>>,
+    admission: Admission,
     expansions: Arc<Notify>,
     /// Absent where the database syncs a commit before it says that it is done.
     progress: Option<Progress>,
@@ -131,8 +117,7 @@ impl Writer {
         } else {
             tokio::spawn(run);
         }
-        let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
-        Ok(Self { queue, room, tenant_rooms: Arc::default(), expansions, progress, state })
+        Ok(Self { queue, admission: Admission::default(), expansions, progress, state })
     }
 
     /// Hears when deliveries were left for later.
@@ -166,34 +151,16 @@ impl Writer {
         config_version: i64,
         events: Vec<NewEvent>,
     ) -> Result<Published, Error> {
-        let room = tokio::time::timeout(ROOM_TIMEOUT, self.room(tenant_key, &events));
-        let Ok(Ok(room)) = room.await else {
-            return Err(Error::overloaded("too many events wait for the database"));
-        };
+        let room = self.admission.enter(tenant_key, &events).await?;
         let (reply, answer) = oneshot::channel();
         let unit = PublishUnit { tenant_key, config_version, events, reply, _room: room };
         self.send(Unit::Publish(unit)).await?;
         answer.await.unwrap_or_else(|_| Err(Error::draining()))
     }
 
-    /// Waits for room among what waits. A tenant that floods the writer waits for its own
-    /// events first, and the others do not stand behind all of them.
-    async fn room(
-        &self,
-        tenant: TenantKey,
-        events: &[NewEvent],
-    ) -> Result<[OwnedSemaphorePermit; 2], AcquireError> {
-        let kib =
-            |new: &NewEvent| new.event.bytes() / 1024 + new.targets.len() / TARGETS_PER_KIB + 1;
-        let kib = events.iter().map(kib).sum::<usize>();
-        let kib = u32::try_from(kib).unwrap_or(TENANT_KIB).min(TENANT_KIB);
-        let of_tenant = {
-            let mut rooms = self.tenant_rooms.lock();
-            let room = rooms.entry(tenant);
-            Arc::clone(room.or_insert_with(|| Arc::new(Semaphore::new(TENANT_KIB as usize))))
-        };
-        let first = of_tenant.acquire_many_owned(kib).await?;
-        Ok([first, Arc::clone(&self.room).acquire_many_owned(kib).await?])
+    /// Notes how many deliveries came lately and wait for their first attempt.
+    pub(super) fn note_waiting(&self, deliveries: usize) {
+        self.admission.note_waiting(deliveries);
     }
 
     /// Records the outcomes of attempts, all or none, and calls `reply` then.

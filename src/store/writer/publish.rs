@@ -4,9 +4,10 @@
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use sea_orm::Value;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
+    admission::Admitted,
     arrival::NewDelivery,
     expansion::{self, OF_EVENT, OF_TENANT},
     transaction::WriteTx,
@@ -67,7 +68,7 @@ pub(in crate::store) struct PublishUnit {
     pub(super) reply: oneshot::Sender<Result<Published, Error>>,
     /// Its room among what waits, of the tenant's and of all; it ends with the unit, though
     /// the caller may have gone before.
-    pub(super) _room: [OwnedSemaphorePermit; 2],
+    pub(super) _room: Admitted,
 }
 
 impl PublishUnit {
