@@ -71,8 +71,8 @@ impl Admission {
 
     /// Lets other tasks go first, the more often the more deliveries wait. Where the CPU is all
     /// used, publishers would else outrun them, and what is in memory no more is to be read
-    /// back. It waits for nothing: where the CPU is free, or a destination is slow, nothing
-    /// changes.
+    /// back. It waits for nothing: where the CPU is free, or what waits is for a destination
+    /// that is slow, it costs a few polls.
     async fn give_way(&self) {
         for turn in 1..=TURNS {
             if self.waiting.load(Ordering::Relaxed) < turn * WAITING_PER_TURN {

@@ -71,6 +71,7 @@ const MUCH: usize = 256;
 const TRIES: usize = 4;
 /// Wait before outcomes in doubt are looked at again.
 const DOUBT_WAIT: Duration = Duration::from_millis(50);
+
 /// A handle to the writer.
 #[derive(Clone)]
 pub(super) struct Writer {
