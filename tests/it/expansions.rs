@@ -9,7 +9,6 @@ use std::{
 
 use tidings::{
     domain::{
-        event::Event,
         id::{EventId, Position, TenantKey, WebhookKey},
         order::OrderKey,
         time::Timestamp,
@@ -19,7 +18,7 @@ use tidings::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::support::database::Database;
+use super::support::{bare_event::bare_event, database::Database};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
@@ -34,18 +33,7 @@ struct Fixture {
 }
 
 fn new_event(id: Uuid, webhooks: impl Iterator<Item = i64>, order: Option<i64>) -> NewEvent {
-    let event = Event {
-        event_id: EventId(id),
-        event_name: "a".into(),
-        ref_id: String::new(),
-        request_id: String::new(),
-        payload: "{}".into(),
-        occur_time: None,
-        ingest_time: NOW,
-        ordering_key: String::new(),
-        attributes: Default::default(),
-        enrichments: None,
-    };
+    let event = bare_event(id, NOW);
     let target = |key| Target {
         webhook_key: WebhookKey(key),
         sla_due_time: None,

@@ -9,8 +9,7 @@ use tidings::{
         actor::{Actor, Attribution},
         delivery::{ChangeKind, DeliveryState, DeliveryStatus},
         error::Reason,
-        event::Event,
-        id::{EventId, EventKey, Position, TenantKey, WebhookId, WebhookKey},
+        id::{EventKey, Position, TenantKey, WebhookId, WebhookKey},
         time::Timestamp,
         webhook::{HttpDestination, WebhookSpec},
     },
@@ -23,6 +22,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
 use super::support::{
+    bare_event::bare_event,
     database::{CONNECTIONS, Database, is_postgres, until_waiting},
     proxy::{Commit, Proxy},
 };
@@ -91,18 +91,7 @@ fn webhook(name: &str) -> NewWebhook {
 }
 
 fn event(id: Uuid, webhook: WebhookKey) -> NewEvent {
-    let event = Event {
-        event_id: EventId(id),
-        event_name: "a".into(),
-        ref_id: String::new(),
-        request_id: String::new(),
-        payload: "{}".into(),
-        enrichments: None,
-        occur_time: None,
-        ingest_time: NOW,
-        ordering_key: String::new(),
-        attributes: Default::default(),
-    };
+    let event = bare_event(id, NOW);
     let target = Target { webhook_key: webhook, sla_due_time: None, order: None };
     NewEvent { event: Arc::new(event), targets: vec![target] }
 }

@@ -8,7 +8,7 @@ use tidings::{
         delivery::{ChangeKind, DeliveryState, DeliveryStatus, DivertReason},
         error::Reason,
         event::Event,
-        id::{EventId, EventKey, Position, TenantKey, WebhookId, WebhookKey},
+        id::{EventKey, Position, TenantKey, WebhookId, WebhookKey},
         time::Timestamp,
         webhook::{HttpDestination, WebhookSpec},
     },
@@ -20,7 +20,7 @@ use tidings::{
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
-use super::support::database::Database;
+use super::support::{bare_event::bare_event, database::Database};
 
 /// A store with one tenant and one webhook.
 struct Fixture {
@@ -61,18 +61,7 @@ impl Fixture {
     }
 
     fn event(&self, name: &str) -> NewEvent {
-        let event = Event {
-            event_id: EventId(Uuid::new_v4()),
-            event_name: name.into(),
-            ref_id: String::new(),
-            request_id: String::new(),
-            payload: "{}".into(),
-            enrichments: None,
-            occur_time: None,
-            ingest_time: NOW,
-            ordering_key: String::new(),
-            attributes: Default::default(),
-        };
+        let event = Event { event_name: name.into(), ..bare_event(Uuid::new_v4(), NOW) };
         let target = Target { webhook_key: self.webhook, sla_due_time: None, order: None };
         NewEvent { event: Arc::new(event), targets: vec![target] }
     }

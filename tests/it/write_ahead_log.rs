@@ -4,16 +4,12 @@ use std::{fs, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 use tidings::{
-    domain::{
-        event::Event,
-        id::{EventId, TenantKey},
-        time::Timestamp,
-    },
+    domain::{event::Event, id::TenantKey, time::Timestamp},
     store::{NewEvent, SecretKeys, Store},
 };
 use uuid::Uuid;
 
-use super::support::database::Database;
+use super::support::{bare_event::bare_event, database::Database};
 
 const MIB: usize = 1024 * 1024;
 /// What is left of a long log.
@@ -21,18 +17,7 @@ const LEFT: u64 = 64 * MIB as u64;
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
 async fn publish_a_mebibyte(store: &Store, tenant: TenantKey, version: i64) {
-    let event = Event {
-        event_id: EventId(Uuid::new_v4()),
-        event_name: "a".into(),
-        ref_id: String::new(),
-        request_id: String::new(),
-        payload: "1".repeat(MIB).into(),
-        enrichments: None,
-        occur_time: None,
-        ingest_time: NOW,
-        ordering_key: String::new(),
-        attributes: Default::default(),
-    };
+    let event = Event { payload: "1".repeat(MIB).into(), ..bare_event(Uuid::new_v4(), NOW) };
     let new = NewEvent { event: Arc::new(event), targets: Vec::new() };
     store.publish(tenant, version, vec![new]).await.expect("published");
 }

@@ -1,6 +1,7 @@
 //! What the tests need around the code under test.
 
 pub(crate) mod api;
+pub(crate) mod bare_event;
 pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod database;
