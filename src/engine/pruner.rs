@@ -37,6 +37,7 @@ impl Pruner {
     /// `STORE_UNAVAILABLE`; what was deleted until then stays deleted.
     pub async fn run_once(&self) -> Result<(u64, u64)> {
         let now = self.clock.now();
+        self.store.file().await?;
         let (mut entries, mut events, mut pace) = (0, 0, Pace(Instant::now()));
         for (tenant, own) in self.store.retentions().await? {
             let cutoff = now.minus(own.unwrap_or(self.retention));

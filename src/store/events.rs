@@ -3,7 +3,12 @@
 use sea_orm::{DbErr, Value};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, failure::Failure, rows::Row};
+use super::{
+    Store,
+    failure::Failure,
+    ingested::{EVENTS, Place, everywhere},
+    rows::Row,
+};
 use crate::domain::{
     delivery::DeliveryStatus,
     error::Result,
@@ -83,18 +88,21 @@ impl Store {
         let event = scan.after.filter(|after| after.ingest >= start).map_or(0, |at| at.event.0);
         let mut values: Vec<Value> =
             vec![tenant.0.into(), first.micros().into(), end.into(), event.into()];
-        let mut of_request = "";
+        let (mut places, mut of_request) = (self.dialect().events_ingested(), "");
         if !scan.request_id.is_empty() {
-            of_request = "AND request_id <> '' AND request_id = $5";
+            (places, of_request) = (&[EVENTS], "AND request_id <> '' AND request_id = $5");
             values.push(scan.request_id.into());
         }
-        let sql = format!(
-            "SELECT ingest_time, event_key, event_name FROM events
-             WHERE tenant_key = $1 AND ingest_time >= $2 AND ingest_time < $3
-             AND (ingest_time, event_key) > ($2, $4) {of_request}
-             ORDER BY ingest_time, event_key LIMIT {}",
-            scan.limit
-        );
+        let found = everywhere(places, |Place { from, by, only }| {
+            format!(
+                "SELECT {by}.ingest_time AS ingest_time, {by}.event_key AS event_key, e.event_name
+                 FROM {from}
+                 WHERE {only} AND {by}.tenant_key = $1
+                 AND {by}.ingest_time >= $2 AND {by}.ingest_time < $3
+                 AND ({by}.ingest_time, {by}.event_key) > ($2, $4) {of_request}"
+            )
+        });
+        let sql = format!("{found} ORDER BY ingest_time, event_key LIMIT {}", scan.limit);
         let rows = self.query(&sql, values).await?;
         let read = |row| -> std::result::Result<_, DbErr> {
             let row = Row(row);

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store,
+    dialect::Dialect,
     failure::Failure,
+    ingested::{EVENTS, Place, everywhere},
     rows::{Row, duration},
 };
 use crate::domain::{
@@ -86,52 +88,7 @@ impl Store {
         scan: &LogScan,
         range: LogRange,
     ) -> Result<Vec<LogRecord>> {
-        let mut values: Vec<Value> = vec![tenant.0.into()];
-        let mut bind = |value: Value| {
-            values.push(value);
-            format!("${}", values.len())
-        };
-        // A webhook's records are found by the deliveries' own copy of the ingest
-        // time, all others by the events'.
-        let (time, from) = match scan {
-            LogScan::Webhook(_) => ("d", "deliveries d JOIN events e ON e.event_key = d.event_key"),
-            _ => ("e", "events e JOIN deliveries d ON d.event_key = e.event_key"),
-        };
-        let mut conditions = vec![match scan {
-            LogScan::Event(id) => format!("e.event_id = {}", bind(id.0.into())),
-            LogScan::Ref(id) => {
-                format!("e.ref_id <> '' AND e.ref_id = {}", bind(id.as_str().into()))
-            }
-            LogScan::Request(id) => {
-                format!("e.request_id <> '' AND e.request_id = {}", bind(id.as_str().into()))
-            }
-            LogScan::Webhook(key) => format!("d.webhook_key = {}", bind(key.0.into())),
-            LogScan::All => "TRUE".to_owned(),
-        }];
-        if let Some(start) = range.start {
-            conditions.push(format!("{time}.ingest_time >= {}", bind(start.micros().into())));
-        }
-        if let Some(end) = range.end {
-            conditions.push(format!("{time}.ingest_time < {}", bind(end.micros().into())));
-        }
-        let (order, beyond) = if range.ascending { ("ASC", ">") } else { ("DESC", "<") };
-        if let Some(after) = range.after {
-            let ingest = bind(after.ingest.micros().into());
-            let (event, webhook) = (bind(after.event.0.into()), bind(after.webhook.0.into()));
-            conditions.push(format!(
-                "{time}.ingest_time {beyond}= {ingest} AND
-                 ({time}.ingest_time, {time}.event_key, d.webhook_key) {beyond} ({ingest}, {event}, {webhook})"
-            ));
-        }
-        let tenant_of = if time == "d" { "d" } else { "e" };
-        let sql = format!(
-            "SELECT {RECORD} FROM {from} JOIN webhooks w ON w.webhook_key = d.webhook_key
-             WHERE {tenant_of}.tenant_key = $1 AND {}
-             ORDER BY {time}.ingest_time {order}, {time}.event_key {order}, d.webhook_key {order}
-             LIMIT {}",
-            conditions.join(" AND "),
-            range.limit
-        );
+        let (sql, values) = statement(self.dialect(), tenant, scan, range);
         let rows = self.query(&sql, values).await?;
         let records = rows.iter().map(|row| Row(row).record());
         Ok(records.collect::<std::result::Result<_, DbErr>>().map_err(Failure::from)?)
@@ -236,6 +193,82 @@ impl Store {
     }
 }
 
+/// The query for a page: which records first, then what is known of these.
+fn statement(
+    dialect: Dialect,
+    tenant: TenantKey,
+    scan: &LogScan,
+    range: LogRange,
+) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![tenant.0.into()];
+    let mut bind = |value: Value| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    let join = dialect.ordered_join();
+    let of_events = format!("{join} deliveries d ON d.event_key = e.event_key");
+    let (places, joined) = match scan {
+        LogScan::Webhook(_) => (dialect.deliveries_ingested(), ""),
+        LogScan::All => (dialect.events_ingested(), of_events.as_str()),
+        _ => (&[EVENTS][..], of_events.as_str()),
+    };
+    // `by` stands for where the place has its order.
+    let mut conditions = match scan {
+        LogScan::Event(id) => {
+            format!("by.tenant_key = $1 AND e.event_id = {}", bind(id.0.into()))
+        }
+        LogScan::Ref(id) => format!(
+            "by.tenant_key = $1 AND e.ref_id <> '' AND e.ref_id = {}",
+            bind(id.as_str().into())
+        ),
+        LogScan::Request(id) => format!(
+            "by.tenant_key = $1 AND e.request_id <> '' AND e.request_id = {}",
+            bind(id.as_str().into())
+        ),
+        LogScan::Webhook(key) => {
+            format!("d.tenant_key = $1 AND by.webhook_key = {}", bind(key.0.into()))
+        }
+        LogScan::All => "by.tenant_key = $1".to_owned(),
+    };
+    if let Some(start) = range.start {
+        conditions += &format!(" AND by.ingest_time >= {}", bind(start.micros().into()));
+    }
+    if let Some(end) = range.end {
+        conditions += &format!(" AND by.ingest_time < {}", bind(end.micros().into()));
+    }
+    let (order, beyond) = if range.ascending { ("ASC", ">") } else { ("DESC", "<") };
+    if let Some(after) = range.after {
+        let ingest = bind(after.ingest.micros().into());
+        let (event, webhook) = (bind(after.event.0.into()), bind(after.webhook.0.into()));
+        conditions += &format!(
+            " AND by.ingest_time {beyond}= {ingest} AND
+             (by.ingest_time, by.event_key, d.webhook_key) {beyond} ({ingest}, {event}, {webhook})"
+        );
+    }
+    let found = everywhere(places, |Place { from, by, only }| {
+        let conditions = conditions.replace("by.", &format!("{by}."));
+        format!(
+            "SELECT {by}.ingest_time AS ingest_time, {by}.event_key AS event_key,
+               d.webhook_key AS webhook_key
+             FROM {from} {joined} WHERE {only} AND {conditions}"
+        )
+    });
+    let ordered = |of: &str| {
+        let by = ["ingest_time", "event_key", "webhook_key"].map(|by| format!("{of}{by} {order}"));
+        format!("ORDER BY {}", by.join(", "))
+    };
+    let sql = format!(
+        "SELECT {RECORD} FROM ({found} {} LIMIT {}) k
+         {join} deliveries d ON d.event_key = k.event_key AND d.webhook_key = k.webhook_key
+         JOIN events e ON e.event_key = d.event_key
+         JOIN webhooks w ON w.webhook_key = d.webhook_key {}",
+        ordered(""),
+        range.limit,
+        ordered("k.")
+    );
+    (sql, values)
+}
+
 pub(super) fn read_attempt(row: &Row<'_>) -> std::result::Result<Attempt, DbErr> {
     Ok(Attempt {
         number: row.count("attempt_number")?,
@@ -250,4 +283,47 @@ pub(super) fn read_attempt(row: &Row<'_>) -> std::result::Result<Attempt, DbErr>
         body_excerpt: row.get("body_excerpt")?,
         webhook_version: row.get("webhook_version")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DatabaseUrl, SecretKeys};
+
+    #[tokio::test]
+    async fn a_page_of_a_file_is_read_from_the_index_but_for_what_is_not_filed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::file(directory.path().join("tidings.db"));
+        let (store, _) = Store::open(&url, SecretKeys::default()).await.expect("opens");
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let after = LogCursor { ingest: at(7), event: EventKey(7), webhook: WebhookKey(7) };
+        let scans =
+            [(LogScan::All, "tenant_key"), (LogScan::Webhook(WebhookKey(1)), "webhook_key")];
+        for ((scan, key), ascending) in scans.iter().flat_map(|scan| [(scan, false), (scan, true)])
+        {
+            let range = LogRange {
+                start: Some(at(1)),
+                end: Some(at(9)),
+                ascending,
+                after: Some(after),
+                limit: 100,
+            };
+            let (sql, values) = statement(store.dialect(), TenantKey(1), scan, range);
+            let rows = store.query(&format!("EXPLAIN QUERY PLAN {sql}"), values).await;
+            let plan = rows.expect("a plan");
+            let plan = plan.iter().map(|row| row.try_get("", "detail").expect("a line"));
+            let plan: Vec<String> = plan.collect();
+            let at = |what: &str| plan.iter().position(|line| line == what).expect(what);
+            let (filed, rest, page) = (at("LEFT"), at("RIGHT"), at("SCAN k"));
+            let by_index = format!("SEARCH i USING PRIMARY KEY ({key}=? AND ");
+            assert!(plan[filed + 1].starts_with(&by_index), "{plan:#?}");
+            // Only what is not filed is sorted.
+            let sorts = |lines: &[String]| lines.iter().any(|line| line.contains("TEMP B-TREE"));
+            assert!(!sorts(&plan[filed..rest]) && !sorts(&plan[page..]), "{plan:#?}");
+            assert!(
+                plan[rest + 1].ends_with("(event_key>?)") || plan[rest + 1].ends_with("(rowid>?)"),
+                "{plan:#?}"
+            );
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod heads;
 mod hints;
 mod idempotency;
 mod identity;
+mod ingested;
 mod job_batch;
 mod jobs;
 mod journal;
@@ -82,7 +83,7 @@ use self::{
     heads::Heads,
     hints::Announcer,
     timed::Timed,
-    writer::{Audience, WriteTx, Writer},
+    writer::{Audience, Filing, WriteTx, Writer},
 };
 use crate::domain::{
     error::Error,
@@ -159,7 +160,7 @@ impl Store {
         let readers = Timed { connection: readers, limit };
         let direct = connect::direct(url).map_err(|e| format!("cannot open {url}: {e}"))?;
         let log = connect::log(url).await.map_err(|e| failed("open", e))?;
-        let event_keys = writer::event_keys(&readers).await.map_err(|e| failed("read", e))?;
+        let filing = Filing::read(&readers).await.map_err(|e| failed("read", e))?;
 
         let sql = "SELECT database_id, session_key FROM database_identity";
         let row = query(&readers, sql, []).await.map_err(|e| failed("read", e))?;
@@ -178,7 +179,7 @@ impl Store {
             Timed { connection: writer, limit },
             direct,
             log,
-            event_keys,
+            filing,
             Audience::new(heads.clone(), accepted, announcer.clone()),
         );
         let writer = writer.map_err(|e| format!("cannot open the log of {url}: {e}"))?;

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 
 use sea_orm::Value;
 
-use super::{JournalBounds, Store, failure::Failure, requeue, rows::Row, writer::Entry};
+use super::{
+    JournalBounds, Store, failure::Failure, ingested::Place, requeue, rows::Row, writer::Entry,
+};
 use crate::domain::{
     delivery::{ChangeKind, DeliveryStatus, DivertReason},
     delivery_times::WINDOW,
@@ -80,15 +82,16 @@ impl Store {
             });
         }
         let (time, key) = from.unwrap_or((Timestamp::MIN, EventKey(0)));
+        let Place { from, by, .. } = self.dialect().events_ingested()[0];
         let sql = format!(
-            "SELECT e.event_key, e.ingest_time, EXISTS (
-               SELECT 1 FROM deliveries d WHERE d.event_key = e.event_key
+            "SELECT {by}.event_key, {by}.ingest_time, EXISTS (
+               SELECT 1 FROM deliveries d WHERE d.event_key = {by}.event_key
                AND (d.end_time IS NULL OR d.due_time IS NOT NULL OR d.end_time >= $2))
-             OR EXISTS (SELECT 1 FROM expansions x WHERE x.tenant_key = e.tenant_key
-               AND x.event_key = e.event_key) AS needed
-             FROM events e WHERE e.tenant_key = $1 AND e.ingest_time < $2 AND e.ingest_time >= $3
-             AND (e.ingest_time, e.event_key) > ($3, $4)
-             ORDER BY e.ingest_time, e.event_key LIMIT {limit}"
+             OR EXISTS (SELECT 1 FROM expansions x WHERE x.tenant_key = {by}.tenant_key
+               AND x.event_key = {by}.event_key) AS needed
+             FROM {from} WHERE {by}.tenant_key = $1 AND {by}.ingest_time < $2
+             AND {by}.ingest_time >= $3 AND ({by}.ingest_time, {by}.event_key) > ($3, $4)
+             ORDER BY {by}.ingest_time, {by}.event_key LIMIT {limit}"
         );
         let values = [tenant.0.into(), cutoff.micros().into(), time.micros().into(), key.0.into()];
         let rows = self.query(&sql, values).await?;
@@ -184,13 +187,14 @@ impl Store {
         cutoff: Timestamp,
         limit: usize,
     ) -> std::result::Result<u64, Failure> {
+        let Place { from, by, .. } = self.dialect().deliveries_ingested()[0];
         let old = format!(
             "SELECT t.webhook_key, t.window_start, t.class FROM webhooks w
              JOIN delivery_times t ON t.webhook_key = w.webhook_key
              WHERE w.tenant_key = $1 AND t.window_start < $2 AND NOT EXISTS (
-               SELECT 1 FROM deliveries d WHERE d.webhook_key = t.webhook_key
-               AND d.ingest_time >= t.window_start
-               AND d.ingest_time < t.window_start + {WINDOW})
+               SELECT 1 FROM {from} WHERE {by}.webhook_key = t.webhook_key
+               AND {by}.ingest_time >= t.window_start
+               AND {by}.ingest_time < t.window_start + {WINDOW})
              LIMIT {limit}"
         );
         let values = || [Value::from(tenant.0), cutoff.micros().into()];

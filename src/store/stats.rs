@@ -11,6 +11,7 @@ use super::{
     Store,
     dialect::Dialect,
     failure::Failure,
+    ingested::Place,
     rows::{Row, duration},
     timed::within,
 };
@@ -143,9 +144,9 @@ fn add(stats: &mut Stats, row: &Row<'_>) -> std::result::Result<(), Failure> {
 /// numbers of our own stand in the text.
 fn statement(dialect: Dialect, webhooks: &[WebhookKey], range: Range) -> String {
     let keys = webhooks.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ");
-    let within = |column: &str, (start, end): Range| {
+    let within = |of: &str, time: &str, (start, end): Range| {
         let (start, end) = (start.micros(), end.micros());
-        format!("webhook_key IN ({keys}) AND {column} >= {start} AND {column} < {end}")
+        format!("{of}webhook_key IN ({keys}) AND {of}{time} >= {start} AND {of}{time} < {end}")
     };
     let (whole, ends) = split(range);
     let nothing = (Timestamp::MIN, Timestamp::MIN);
@@ -154,33 +155,37 @@ fn statement(dialect: Dialect, webhooks: &[WebhookKey], range: Range) -> String 
         "SELECT {SUM} AS kind, webhook_key, class, CAST(SUM(deliveries) AS BIGINT) AS deliveries, NULL AS number,
            SUM(CAST(micros AS DOUBLE PRECISION)) AS micros
          FROM delivery_times WHERE {} GROUP BY webhook_key, class",
-        within("window_start", whole.unwrap_or(nothing))
+        within("", "window_start", whole.unwrap_or(nothing))
     );
-    let mut part = |kind, deliveries, number, from: &str, rest: &str| {
-        let _ = write!(
-            sql,
-            " UNION ALL SELECT {kind}, webhook_key, NULL, {deliveries}, {number}, NULL
-             FROM deliveries {from} WHERE {rest}"
-        );
-    };
     for end in ends {
-        part(SINGLE, "1", TAKEN, "", &within("ingest_time", end));
+        for Place { from, by, only } in dialect.deliveries_ingested() {
+            let within = within(&format!("{by}."), "ingest_time", end);
+            let _ = write!(
+                sql,
+                " UNION ALL SELECT {SINGLE}, d.webhook_key, NULL, 1, {TAKEN}, NULL
+                 FROM {from} WHERE {only} AND {within}"
+            );
+        }
     }
     for (kind, index, condition) in COUNTED {
-        let rest = format!("{} AND {condition} GROUP BY webhook_key", within("ingest_time", range));
-        // SQLite would take the index of all deliveries, which has the time as a column.
-        part(kind, "COUNT(*)", "MIN(ingest_time)", &dialect.indexed_by(index), &rest);
+        let within = within("", "ingest_time", range);
+        // SQLite might take another index, which has the time as a column.
+        let by_index = dialect.indexed_by(index);
+        let _ = write!(
+            sql,
+            " UNION ALL SELECT {kind}, webhook_key, NULL, COUNT(*), MIN(ingest_time), NULL
+             FROM deliveries {by_index} WHERE {within} AND {condition} GROUP BY webhook_key"
+        );
     }
     sql
 }
 
 /// How long a delivery took until its first success, if any. The row has the last
 /// settlement, which may be that of one more attempt asked for by hand.
-const TAKEN: &str = "CASE WHEN status = 3 THEN COALESCE(
-    CASE WHEN attempt_count > 1 THEN (SELECT MIN(a.end_time) FROM attempts a
-      WHERE a.event_key = deliveries.event_key AND a.webhook_key = deliveries.webhook_key
-      AND a.outcome = 1) END,
-    end_time) - ingest_time END";
+const TAKEN: &str = "CASE WHEN d.status = 3 THEN COALESCE(
+    CASE WHEN d.attempt_count > 1 THEN (SELECT MIN(a.end_time) FROM attempts a
+      WHERE a.event_key = d.event_key AND a.webhook_key = d.webhook_key AND a.outcome = 1) END,
+    d.end_time) - d.ingest_time END";
 
 #[cfg(test)]
 mod tests {
@@ -199,19 +204,20 @@ mod tests {
             .expect("a plan")
             .iter()
             .map(|row| row.try_get("", "detail").expect("a line"))
-            .filter(|line: &String| line.contains("deliver"))
             .collect();
-        let (whole, rest) = plan.split_first().expect("lines");
-        assert!(whole.contains("USING PRIMARY KEY (webhook_key=? AND window_start>"), "{whole}");
-        let (ends, counted) = rest.split_at(2);
-        for line in ends {
-            assert!(
-                line.contains("INDEX deliveries_ingested (webhook_key=? AND ingest_time>"),
-                "{line}"
-            );
+        let parts: Vec<_> = plan.split(|line| line == "UNION ALL").collect();
+        let (whole, rest) = parts.split_first().expect("parts");
+        let by_key = "USING PRIMARY KEY (webhook_key=? AND window_start>";
+        assert!(whole.iter().any(|line| line.contains(by_key)), "{whole:?}");
+        let (ends, counted) = rest.split_at(4);
+        for end in ends.chunks(2) {
+            let filed = "SEARCH i USING PRIMARY KEY (webhook_key=? AND ingest_time>";
+            assert!(end[0][0].starts_with(filed), "{end:?}");
+            assert_eq!(end[1][0], "SEARCH d USING PRIMARY KEY (event_key>?)");
         }
         assert_eq!(counted.len(), COUNTED.len(), "{plan:?}");
-        for (line, (_, index, _)) in counted.iter().zip(COUNTED) {
+        for (part, (_, index, _)) in counted.iter().zip(COUNTED) {
+            let line = part.concat();
             assert!(
                 line.contains(&format!("USING COVERING INDEX {index} (webhook_key=?")),
                 "{line}"

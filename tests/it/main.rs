@@ -32,6 +32,7 @@ mod grpc_web;
 mod health;
 mod http_annotations;
 mod http_attacks;
+mod ingestion_order;
 mod jwt;
 mod lanes;
 mod layers;

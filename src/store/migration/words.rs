@@ -28,7 +28,36 @@ const SQLITE: Words = Words {
     clustered: "WITHOUT ROWID",
     bytewise: "",
     roomy: "WITHOUT ROWID",
-    own: &[],
+    own: &[
+        // Events and deliveries in the order of their ingestion: indexes whose entries are
+        // written later, many at a time, which are those of events up to the ones in `filed`.
+        "CREATE TABLE events_ingested (
+            tenant_key BIGINT NOT NULL,
+            ingest_time BIGINT NOT NULL,
+            event_key BIGINT NOT NULL,
+            PRIMARY KEY (tenant_key, ingest_time, event_key)
+        ) WITHOUT ROWID",
+        "CREATE TABLE deliveries_ingested (
+            webhook_key BIGINT NOT NULL,
+            ingest_time BIGINT NOT NULL,
+            event_key BIGINT NOT NULL,
+            PRIMARY KEY (webhook_key, ingest_time, event_key)
+        ) WITHOUT ROWID",
+        "CREATE TABLE filed (
+            only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+            events BIGINT NOT NULL,
+            deliveries BIGINT NOT NULL
+        )",
+        "INSERT INTO filed VALUES (1, 0, 0)",
+        "CREATE TRIGGER events_deleted AFTER DELETE ON events BEGIN
+            DELETE FROM events_ingested WHERE tenant_key = OLD.tenant_key
+            AND ingest_time = OLD.ingest_time AND event_key = OLD.event_key;
+        END",
+        "CREATE TRIGGER deliveries_deleted AFTER DELETE ON deliveries BEGIN
+            DELETE FROM deliveries_ingested WHERE webhook_key = OLD.webhook_key
+            AND ingest_time = OLD.ingest_time AND event_key = OLD.event_key;
+        END",
+    ],
 };
 
 const POSTGRES: Words = Words {
@@ -40,6 +69,8 @@ const POSTGRES: Words = Words {
     bytewise: "COLLATE \"C\"",
     roomy: "WITH (fillfactor = 20)",
     own: &[
+        "CREATE INDEX events_ingested ON events (tenant_key, ingest_time, event_key)",
+        "CREATE INDEX deliveries_ingested ON deliveries (webhook_key, ingest_time, event_key)",
         // Counts up the keys of events, so that they are known before the insertion. In a file
         // the one writer counts.
         "CREATE SEQUENCE event_keys",

@@ -8,8 +8,8 @@ mod admission;
 mod arrival;
 mod checkpoint;
 mod doubt;
-mod event_keys;
 mod expansion;
+mod filing;
 mod gather;
 mod news;
 mod opening;
@@ -35,7 +35,6 @@ use tokio::{
 use self::{
     admission::Admission,
     checkpoint::Checkpointer,
-    event_keys::EventKeys,
     gather::Waiting,
     news::Told,
     publish::PublishUnit,
@@ -50,8 +49,8 @@ pub use self::{
 };
 pub(super) use self::{
     doubt::Verdict,
-    event_keys::event_keys,
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
+    filing::Filing,
     news::Audience,
     place::Entry,
     publish::{Accepted, accept},
@@ -95,7 +94,7 @@ impl Writer {
         connection: Timed<DatabaseConnection>,
         direct: Option<Direct>,
         log: Option<Log>,
-        event_keys: EventKeys,
+        filing: Option<Filing>,
         audience: Audience,
     ) -> io::Result<Self> {
         let expansions = Arc::clone(&audience.expansions);
@@ -106,7 +105,7 @@ impl Writer {
         let progress = syncer.as_ref().map(Syncer::progress);
         let told = Told { audience, syncer };
         let file = log.zip(direct.clone());
-        let state = WriterState { connection, direct, event_keys, doubt: None, told };
+        let state = WriterState { connection, direct, filing, doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let checkpoints =
             file.map(|(log, direct)| Checkpointer::start(log, direct, Arc::downgrade(&state)));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EventKeys, Lock, WriteTx};
+use super::{Lock, WriteTx};
 use crate::{
     domain::id::TenantKey,
     store::{
@@ -106,10 +106,8 @@ impl WriteTx {
     /// Keys for so many events, rising: each is greater than those of all events that were
     /// committed before.
     pub(super) async fn event_keys(&mut self, count: usize) -> Result<Vec<i64>, Failure> {
-        if let EventKeys::Counted(next) = &mut self.state.event_keys {
-            let first = *next;
-            *next += count as i64;
-            return Ok((first..*next).collect());
+        if let Some(filing) = &mut self.filing {
+            return Ok(filing.next_events(count));
         }
         let missing = count.saturating_sub(self.event_keys.len());
         if missing > 0 {

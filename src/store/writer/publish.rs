@@ -135,6 +135,9 @@ pub(super) async fn insert(
     // so which ones is asked only when the numbers differ.
     let stored =
         if inserted == keys.len() as u64 { None } else { Some(stored_keys(tx, &keys).await?) };
+    if let Some(filing) = &mut tx.filing {
+        events.iter().for_each(|(_, new)| filing.note_event(&new.event));
+    }
     let is_new = |key: &i64| stored.as_ref().is_none_or(|keys| keys.contains(key));
     let new = keys.iter().copied().zip(events.iter().copied()).filter(|(key, _)| is_new(key));
     accept_deliveries(tx, new.collect()).await?;

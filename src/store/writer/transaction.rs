@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     arrival::{Arrival, NewDelivery},
     doubt::Doubt,
-    event_keys::EventKeys,
+    filing::Filing,
     news::{News, Told},
     opening::TenantRow,
     place::{self, Mark, Open},
@@ -46,7 +46,8 @@ pub(super) struct WriterState {
     pub(super) connection: Timed<DatabaseConnection>,
     /// For the writer itself, where the database is a file.
     pub(super) direct: Option<Direct>,
-    pub(super) event_keys: EventKeys,
+    /// Of a file, as of the last commit.
+    pub(super) filing: Option<Filing>,
     /// The last commit, where it is not known whether it was done.
     pub(super) doubt: Option<Doubt>,
     pub(super) told: Told,
@@ -59,6 +60,8 @@ pub(in crate::store) struct WriteTx {
     pub(super) tenants: BTreeMap<TenantKey, TenantRow>,
     /// Keys that were taken for events, and are not used yet.
     pub(super) event_keys: VecDeque<i64>,
+    /// Of a file, as of what was written.
+    pub(super) filing: Option<Filing>,
     /// What is still to be added to the sums of delivery times; each of it is in `open`, too.
     pub(super) times: Sums,
     /// What is still to get its place in the journal.
@@ -111,6 +114,7 @@ impl WriteTx {
     fn on(tx: Sql, state: OwnedMutexGuard<WriterState>) -> Self {
         Self {
             tx,
+            filing: state.filing,
             state,
             tenants: BTreeMap::new(),
             event_keys: VecDeque::new(),
@@ -235,6 +239,9 @@ impl WriteTx {
         }
         let times = std::mem::take(&mut self.times);
         let placed = place::place(self, open, times).await?;
+        if let Some(filing) = &mut self.filing {
+            filing.note_deliveries(&self.tx, &placed.commits).await?;
+        }
         for commit in placed.commits {
             match self.news.commits.entry(commit.tenant) {
                 Entry::Vacant(none) => drop(none.insert(commit)),
@@ -286,12 +293,19 @@ impl WriteTx {
     /// engine hear of it then.
     pub(super) async fn commit_untold(mut self) -> Result<Committed, Failure> {
         self.place().await?;
+        if let Some(filing) = &mut self.filing {
+            filing.file_much(&self.tx).await?;
+        }
         fail::fail_point!("before-commit", |_| std::process::abort());
-        let Self { tx, mut state, news, mark, .. } = self;
+        let Self { tx, mut state, filing, news, mark, .. } = self;
         let synced = matches!(tx, Sql::Driver(_));
         state.told.begin();
         if let Err(error) = tx.commit().await {
             state.told.failed();
+            // Nothing was written, as far as is known; if so it is found as it was.
+            if let Ok(filing) = Filing::read(&state.connection).await {
+                state.filing = filing;
+            }
             // A hint does no harm where it is wrong.
             if news.deferred {
                 state.told.audience.expansions.notify_one();
@@ -301,6 +315,7 @@ impl WriteTx {
             state.doubt = doubt;
             return Err(Failure::commit(error, verdict));
         }
+        state.filing = filing;
         fail::fail_point!("after-commit", |_| std::process::abort());
         Ok(Committed { state, news, synced })
     }

@@ -26,7 +26,6 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             CHECK (length(event_name) BETWEEN 1 AND 255)
         )"
         ),
-        "CREATE INDEX events_ingested ON events (tenant_key, ingest_time, event_key)".to_owned(),
         "CREATE INDEX events_ref ON events (tenant_key, ref_id, ingest_time, event_key)
             WHERE ref_id <> ''"
             .to_owned(),
@@ -91,8 +90,6 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             .to_owned(),
         "CREATE INDEX deliveries_held ON deliveries (webhook_key, order_key)
             WHERE order_key IS NOT NULL AND due_time IS NOT NULL"
-            .to_owned(),
-        "CREATE INDEX deliveries_ingested ON deliveries (webhook_key, ingest_time, event_key)"
             .to_owned(),
         "CREATE INDEX deliveries_diverted ON deliveries
             (tenant_key, end_time, event_key, webhook_key) WHERE divert_reason IS NOT NULL"
