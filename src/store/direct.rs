@@ -75,6 +75,12 @@ impl DirectTransaction {
         Ok(())
     }
 
+    /// Another number after each transaction that somebody else has committed.
+    pub(super) fn data_version(&self) -> Result<i64, DbErr> {
+        let versions = self.numbers::<1>("PRAGMA data_version", &[])?;
+        Ok(versions.first().map_or(0, |[version]| *version))
+    }
+
     /// Runs a statement for each row, whose values stand one after the other. Returns the
     /// number of rows that were changed.
     pub(super) fn run_each(&self, sql: &str, rows: &[Value], width: usize) -> Result<u64, DbErr> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sea_orm::ConnectionTrait;
 use tidings::{
     domain::{
         actor::{Actor, Attribution},
@@ -29,7 +30,7 @@ struct Fixture {
     tenant: TenantKey,
     webhook: WebhookKey,
     version: i64,
-    _database: Arc<Database>,
+    database: Arc<Database>,
 }
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
@@ -57,7 +58,7 @@ impl Fixture {
         };
         let webhook = store.create_webhook(tenant, new, None).await.expect("a webhook").key;
         let version = store.config_since(tenant, 0).await.expect("read").version;
-        Self { store, commits, tenant, webhook, version, _database: database }
+        Self { store, commits, tenant, webhook, version, database: database }
     }
 
     fn event(&self, name: &str) -> NewEvent {
@@ -247,6 +248,21 @@ async fn the_journal_is_without_holes_wherever_a_page_of_it_begins() {
     fixture.publish((0..3).map(|_| fixture.event("a")).collect()).await;
     assert_eq!(fixture.positions().await, [1_001, 1_002, 1_003]);
     assert_eq!(store.change_time(tenant, Position(1_001)).await, Ok(Some(NOW)));
+}
+
+#[tokio::test]
+async fn what_another_process_has_changed_is_read_again() {
+    let fixture = Fixture::new().await;
+    fixture.publish(vec![fixture.event("a")]).await;
+    fixture.publish(vec![fixture.event("a")]).await;
+    let other = fixture.database.connect().await;
+    let change = async |sql: &str| other.execute_unprepared(sql).await.expect("changed");
+    // As if it had written and removed ten entries.
+    change("UPDATE journal_heads SET head = head + 10, floor = head + 10, rest = NULL").await;
+    fixture.publish(vec![fixture.event("a")]).await;
+    assert_eq!(fixture.positions().await, [13]);
+    change("UPDATE tenants SET config_version = config_version + 1").await;
+    assert_eq!(fixture.publish(vec![fixture.event("a")]).await, Published::StaleConfig);
 }
 
 #[tokio::test]

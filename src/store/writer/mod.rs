@@ -11,6 +11,7 @@ mod doubt;
 mod expansion;
 mod filing;
 mod gather;
+mod known;
 mod news;
 mod opening;
 mod place;
@@ -36,6 +37,7 @@ use self::{
     admission::Admission,
     checkpoint::Checkpointer,
     gather::Waiting,
+    known::Known,
     news::Told,
     publish::PublishUnit,
     record::{RecordUnit, Reply},
@@ -105,7 +107,8 @@ impl Writer {
         let progress = syncer.as_ref().map(Syncer::progress);
         let told = Told { audience, syncer };
         let file = log.zip(direct.clone());
-        let state = WriterState { connection, direct, filing, doubt: None, told };
+        let state =
+            WriterState { connection, direct, filing, known: Known::default(), doubt: None, told };
         let state = Arc::new(Mutex::new(state));
         let checkpoints =
             file.map(|(log, direct)| Checkpointer::start(log, direct, Arc::downgrade(&state)));

@@ -76,7 +76,12 @@ impl WriteTx {
              FROM tenants t WHERE {}",
             self.dialect().is_in("t.tenant_key", "$1")
         );
-        let tenants = self.dialect().list(tenants.into_iter().map(|tenant| tenant.0));
+        let unknown = |tenant: &TenantKey| !self.known.tenants.contains_key(tenant);
+        let tenants: Vec<_> = tenants.into_iter().filter(unknown).map(|tenant| tenant.0).collect();
+        if self.dialect() == Dialect::Sqlite && tenants.is_empty() {
+            return Ok(());
+        }
+        let tenants = self.dialect().list(tenants);
         let mut values = vec![tenants];
         if self.dialect() == Dialect::Postgres {
             sql += &format!(
@@ -90,17 +95,19 @@ impl WriteTx {
                 self.event_keys.push_back(key);
                 continue;
             }
-            self.tenants.insert(TenantKey(key), TenantRow { config_version, expanding: parts > 0 });
+            self.known
+                .tenants
+                .insert(TenantKey(key), TenantRow { config_version, expanding: parts > 0 });
         }
         Ok(())
     }
 
     /// A tenant's row, read once per transaction.
     pub(super) async fn tenant(&mut self, tenant: TenantKey) -> Result<&mut TenantRow, Failure> {
-        if !self.tenants.contains_key(&tenant) {
+        if !self.known.tenants.contains_key(&tenant) {
             self.read([tenant], 0).await?;
         }
-        Ok(self.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no row"))?)
+        Ok(self.known.tenants.get_mut(&tenant).ok_or_else(|| corrupt("tenant: it has no row"))?)
     }
 
     /// Keys for so many events, rising: each is greater than those of all events that were

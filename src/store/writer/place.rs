@@ -65,7 +65,7 @@ impl Open {
 
 /// The newest entry of a journal, and those up to it that do not fill a row yet.
 #[derive(Default)]
-struct Place {
+pub(super) struct Place {
     position: Position,
     time: Timestamp,
     rest: Vec<u8>,
@@ -135,7 +135,7 @@ pub(super) struct Mark {
 
 /// Writes all that is open, and adds to the sums of delivery times.
 pub(super) async fn place(
-    tx: &WriteTx,
+    tx: &mut WriteTx,
     open: BTreeMap<TenantKey, Open>,
     times: Sums,
 ) -> Result<Placed, Failure> {
@@ -189,33 +189,22 @@ impl Rows {
 /// row for what one transaction has of a tenant, where it has little, costs more than the
 /// delivery. So what does not fill a row stays with the head.
 async fn place_one_by_one(
-    tx: &WriteTx,
+    tx: &mut WriteTx,
     open: BTreeMap<TenantKey, Open>,
     times: Sums,
 ) -> Result<Placed, Failure> {
-    // Nobody else writes. An UPDATE that returns what it wrote keeps it in a table first.
-    let sql = format!(
-        "SELECT tenant_key, head, head_time, rest
-         FROM {} CROSS JOIN journal_heads ON tenant_key = given.value",
-        tx.dialect().listed("$1", "given")
-    );
-    let tenants = tx.dialect().list(open.keys().map(|tenant| tenant.0));
-    let heads = tx.sql().numbers_and_bytes(&sql, vec![tenants]).await?;
-    let place = |([tenant, head, time], rest): ([i64; 3], Vec<u8>)| {
-        let (position, time) = (Position(head), Timestamp::from_micros(time));
-        (TenantKey(tenant), Place { position, time, rest })
-    };
-    let mut places: BTreeMap<_, _> = heads.into_iter().map(place).collect();
+    read_places(tx, &open).await?;
     let (mut rows, mut placed) = (Rows::default(), Placed::default());
     let mut raised = Vec::with_capacity(RAISE_HEADS.width() * open.len());
     for (tenant, open) in open {
-        let place = places.remove(&tenant).ok_or_else(no_journal)?;
-        let newest = open.newest().max(place.time);
+        let place = tx.known.places.remove(&tenant).ok_or_else(no_journal)?;
+        let time = open.newest().max(place.time);
         let (commit, chunks) = rows.add(tenant, open, place);
         let (row, rest) = chunks.keep();
         rows.add_last(&commit, row);
-        raised.extend([tenant.0, commit.last.0, newest.micros()].map(Value::from));
-        raised.push(rest.into());
+        raised.extend([tenant.0, commit.last.0, time.micros()].map(Value::from));
+        raised.push(rest.clone().into());
+        tx.known.places.insert(tenant, Place { position: commit.last, time, rest });
         placed.commits.push(commit);
     }
     RAISE_HEADS.run(tx.sql(), raised).await?;
@@ -223,6 +212,28 @@ async fn place_one_by_one(
     INSERT_CHUNKS.run(tx.sql(), rows.chunks).await?;
     ADD_TIMES.run(tx.sql(), times.rows()).await?;
     Ok(placed)
+}
+
+/// Reads where these journals end, if that is not known. Nobody else writes; an UPDATE that
+/// returns what it wrote would keep it in a table first.
+async fn read_places(tx: &mut WriteTx, of: &BTreeMap<TenantKey, Open>) -> Result<(), Failure> {
+    let unknown = |tenant: &&TenantKey| !tx.known.places.contains_key(tenant);
+    let unknown: Vec<_> = of.keys().filter(unknown).map(|tenant| tenant.0).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT tenant_key, head, head_time, rest
+         FROM {} CROSS JOIN journal_heads ON tenant_key = given.value",
+        tx.dialect().listed("$1", "given")
+    );
+    let heads = tx.sql().numbers_and_bytes(&sql, vec![tx.dialect().list(unknown)]).await?;
+    let place = |([tenant, head, time], rest): ([i64; 3], Vec<u8>)| {
+        let (position, time) = (Position(head), Timestamp::from_micros(time));
+        (TenantKey(tenant), Place { position, time, rest })
+    };
+    tx.known.places.extend(heads.into_iter().map(place));
+    Ok(())
 }
 
 /// Has rows locked after the heads of journals, by every transaction.

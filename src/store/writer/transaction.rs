@@ -19,8 +19,8 @@ use super::{
     arrival::{Arrival, NewDelivery},
     doubt::Doubt,
     filing::Filing,
+    known::Known,
     news::{News, Told},
-    opening::TenantRow,
     place::{self, Mark, Open},
     publish::{self, NewEvent},
     syncer::{Synced, Then},
@@ -48,6 +48,8 @@ pub(super) struct WriterState {
     pub(super) direct: Option<Direct>,
     /// Of a file, as of the last commit.
     pub(super) filing: Option<Filing>,
+    /// Of a file, as of the last transaction of the writer's own.
+    pub(super) known: Known,
     /// The last commit, where it is not known whether it was done.
     pub(super) doubt: Option<Doubt>,
     pub(super) told: Told,
@@ -57,7 +59,7 @@ pub(super) struct WriterState {
 pub(in crate::store) struct WriteTx {
     tx: Sql,
     pub(super) state: OwnedMutexGuard<WriterState>,
-    pub(super) tenants: BTreeMap<TenantKey, TenantRow>,
+    pub(super) known: Known,
     /// Keys that were taken for events, and are not used yet.
     pub(super) event_keys: VecDeque<i64>,
     /// Of a file, as of what was written.
@@ -86,11 +88,13 @@ impl WriteTx {
     /// Begins the writer's own transaction, on the writer's own thread: where the database is
     /// a file, statements run right there.
     pub(super) async fn begin_here(state: Arc<Mutex<WriterState>>) -> Result<Self, Failure> {
-        let state = state.lock_owned().await;
-        match state.direct.as_ref().map(Direct::begin) {
-            Some(tx) => Ok(Self::on(Sql::Direct(tx?), state)),
-            None => Self::begin_on(state).await,
-        }
+        let mut state = state.lock_owned().await;
+        let Some(tx) = state.direct.as_ref().map(Direct::begin).transpose()? else {
+            return Self::begin_on(state).await;
+        };
+        let mut known = std::mem::take(&mut state.known);
+        known.refresh(tx.data_version()?);
+        Ok(Self { known, ..Self::on(Sql::Direct(tx), state) })
     }
 
     /// Waits for the writer and begins.
@@ -116,7 +120,7 @@ impl WriteTx {
             tx,
             filing: state.filing,
             state,
-            tenants: BTreeMap::new(),
+            known: Known::default(),
             event_keys: VecDeque::new(),
             times: Sums::default(),
             open: BTreeMap::new(),
@@ -297,7 +301,7 @@ impl WriteTx {
             filing.file_much(&self.tx).await?;
         }
         fail::fail_point!("before-commit", |_| std::process::abort());
-        let Self { tx, mut state, filing, news, mark, .. } = self;
+        let Self { tx, mut state, filing, known, news, mark, .. } = self;
         let synced = matches!(tx, Sql::Driver(_));
         state.told.begin();
         if let Err(error) = tx.commit().await {
@@ -316,6 +320,9 @@ impl WriteTx {
             return Err(Failure::commit(error, verdict));
         }
         state.filing = filing;
+        if !synced {
+            state.known = known;
+        }
         fail::fail_point!("after-commit", |_| std::process::abort());
         Ok(Committed { state, news, synced })
     }
