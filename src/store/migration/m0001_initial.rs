@@ -15,7 +15,7 @@ pub(super) struct Migration;
 
 /// Tables and indexes, in the order of their making.
 fn statements(words: &Words) -> Vec<String> {
-    let Words { serial, uuid, bytes, clustered, bytewise, roomy, own, .. } = words;
+    let Words { key, serial, uuid, bytes, clustered, bytewise, roomy, own, .. } = words;
     let mut statements = vec![
         // One row: which database this is. A restored backup gets a new id. With
         // session_key all nodes sign session tokens: 32 bytes in hex, sealed where there is a key.
@@ -52,7 +52,7 @@ fn statements(words: &Words) -> Vec<String> {
         // because every commit raises it.
         format!(
             "CREATE TABLE journal_heads (
-            tenant_key BIGINT PRIMARY KEY,
+            tenant_key {key},
             head BIGINT NOT NULL DEFAULT 0,
             head_time BIGINT NOT NULL DEFAULT 0,
             previous_time BIGINT NOT NULL DEFAULT 0,

@@ -27,7 +27,7 @@ const SQLITE: Words = Words {
     bytes: "BLOB",
     clustered: "WITHOUT ROWID",
     bytewise: "",
-    roomy: "WITHOUT ROWID",
+    roomy: "",
     own: &[
         // Events and deliveries in the order of their ingestion: indexes whose entries are
         // written later, many at a time, which are those of events up to the ones in `filed`.

@@ -117,7 +117,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
         // or pause: whoever owns its lane next goes on from there.
         format!(
             "CREATE TABLE standings (
-            webhook_key BIGINT NOT NULL PRIMARY KEY,
+            webhook_key {key},
             failures BIGINT NOT NULL,
             first_start BIGINT NOT NULL,
             last_end BIGINT NOT NULL,
@@ -216,7 +216,8 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
         "CREATE INDEX notices_mail ON notices (due_time, notice_key) WHERE kind = 1".to_owned(),
         "CREATE INDEX notices_alert ON notices (webhook_key, notice_key) WHERE kind = 2".to_owned(),
         // Append-only: each change of a delivery, with the delivery as it was then. A row
-        // holds consecutive entries; none of them counts as earlier than not_before.
+        // holds consecutive entries; none of them counts as earlier than not_before. In a file
+        // rows stand in the order of their writing: they are too large to be kept in another.
         format!(
             "CREATE TABLE journal (
             tenant_key BIGINT NOT NULL,
@@ -224,7 +225,7 @@ pub(super) fn statements(words: &Words) -> Vec<String> {
             not_before BIGINT NOT NULL,
             entries {bytes} NOT NULL,
             PRIMARY KEY (tenant_key, last_position)
-        ) {clustered}"
+        )"
         ),
     ]
 }
