@@ -29,6 +29,7 @@ mod jobs;
 mod journal;
 mod lanes;
 mod log;
+mod log_page;
 mod migration;
 mod notices;
 mod requeue;
@@ -67,7 +68,7 @@ pub use self::{
     jobs::{NewJob, RunningJob},
     journal::{JournalBounds, JournalPage},
     lanes::{Known, LaneBacklog, StoredDelivery},
-    log::{LogCursor, LogRange, LogScan},
+    log_page::{LogCursor, LogRange, LogScan},
     notices::Notice,
     requeue::Requeued,
     retention::Pruned,

@@ -58,7 +58,7 @@ impl Fixture {
         };
         let webhook = store.create_webhook(tenant, new, None).await.expect("a webhook").key;
         let version = store.config_since(tenant, 0).await.expect("read").version;
-        Self { store, commits, tenant, webhook, version, database: database }
+        Self { store, commits, tenant, webhook, version, database }
     }
 
     fn event(&self, name: &str) -> NewEvent {
