@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     failure::Failure,
-    ingested::{EVENTS, Place, everywhere},
+    ingested::{EVENTS, Source, everywhere},
     rows::Row,
 };
 use crate::domain::{
@@ -88,12 +88,12 @@ impl Store {
         let event = scan.after.filter(|after| after.ingest >= start).map_or(0, |at| at.event.0);
         let mut values: Vec<Value> =
             vec![tenant.0.into(), first.micros().into(), end.into(), event.into()];
-        let (mut places, mut of_request) = (self.dialect().events_ingested(), "");
+        let (mut sources, mut of_request) = (self.dialect().events_ingested(), "");
         if !scan.request_id.is_empty() {
-            (places, of_request) = (&[EVENTS], "AND request_id <> '' AND request_id = $5");
+            (sources, of_request) = (&[EVENTS], "AND request_id <> '' AND request_id = $5");
             values.push(scan.request_id.into());
         }
-        let found = everywhere(places, |Place { from, by, only }| {
+        let found = everywhere(sources, |Source { from, by, only }| {
             format!(
                 "SELECT {by}.ingest_time AS ingest_time, {by}.event_key AS event_key, e.event_name
                  FROM {from}

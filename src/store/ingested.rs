@@ -4,8 +4,8 @@
 
 use super::dialect::Dialect;
 
-/// Where rows are found: each in one of the places of its table.
-pub(super) struct Place {
+/// Where rows are found: each in one of the sources of its table.
+pub(super) struct Source {
     /// What is read, to which more may be joined.
     pub(super) from: &'static str,
     /// Where the time, and the keys that go with it, are read in order.
@@ -15,43 +15,43 @@ pub(super) struct Place {
 }
 
 /// Events, where another index leads to them.
-pub(super) const EVENTS: Place = Place { from: "events e", by: "e", only: "TRUE" };
-const DELIVERIES: Place = Place { from: "deliveries d", by: "d", only: "TRUE" };
+pub(super) const EVENTS: Source = Source { from: "events e", by: "e", only: "TRUE" };
+const DELIVERIES: Source = Source { from: "deliveries d", by: "d", only: "TRUE" };
 
 impl Dialect {
-    /// The places of events, which are called `e`.
-    pub(super) fn events_ingested(self) -> &'static [Place] {
+    /// The sources of events, which are called `e`.
+    pub(super) fn events_ingested(self) -> &'static [Source] {
         match self {
             Self::Postgres => &[EVENTS],
             Self::Sqlite => &[
-                Place {
+                Source {
                     from: "events_ingested i CROSS JOIN events e ON e.event_key = i.event_key",
                     by: "i",
                     only: "TRUE",
                 },
-                Place { only: "e.event_key > (SELECT events FROM filed)", ..EVENTS },
+                Source { only: "e.event_key > (SELECT events FROM filed)", ..EVENTS },
             ],
         }
     }
 
-    /// The places of deliveries, which are called `d`.
-    pub(super) fn deliveries_ingested(self) -> &'static [Place] {
+    /// The sources of deliveries, which are called `d`.
+    pub(super) fn deliveries_ingested(self) -> &'static [Source] {
         match self {
             Self::Postgres => &[DELIVERIES],
             Self::Sqlite => &[
-                Place {
+                Source {
                     from: "deliveries_ingested i CROSS JOIN deliveries d
                            ON d.event_key = i.event_key AND d.webhook_key = i.webhook_key",
                     by: "i",
                     only: "TRUE",
                 },
-                Place { only: "d.event_key > (SELECT deliveries FROM filed)", ..DELIVERIES },
+                Source { only: "d.event_key > (SELECT deliveries FROM filed)", ..DELIVERIES },
             ],
         }
     }
 }
 
-/// A query over all of these places.
-pub(super) fn everywhere(places: &[Place], query: impl Fn(&Place) -> String) -> String {
-    places.iter().map(query).collect::<Vec<_>>().join(" UNION ALL ")
+/// A query over all of these sources.
+pub(super) fn everywhere(sources: &[Source], query: impl Fn(&Source) -> String) -> String {
+    sources.iter().map(query).collect::<Vec<_>>().join(" UNION ALL ")
 }

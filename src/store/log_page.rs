@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dialect::Dialect,
-    ingested::{EVENTS, Place, everywhere},
+    ingested::{EVENTS, Source, everywhere},
 };
 use crate::domain::{
     delivery::LogRecord,
@@ -86,12 +86,12 @@ pub(super) fn statement(
     let events = "JOIN events e ON e.event_key = d.event_key";
     let webhooks = "JOIN webhooks w ON w.webhook_key = d.webhook_key";
     // What the key of a record needs, and what else is to be joined then.
-    let (places, of_key, rest) = match scan {
+    let (sources, of_key, rest) = match scan {
         LogScan::Webhook(_) => (dialect.deliveries_ingested(), "", events),
         LogScan::All => (dialect.events_ingested(), deliveries.as_str(), ""),
         _ => (&[EVENTS][..], deliveries.as_str(), ""),
     };
-    let found = |Place { from, by, only }: &Place| {
+    let found = |Source { from, by, only }: &Source| {
         let conditions = conditions.replace("{by}", by);
         (format!("FROM {from} {of_key}"), format!("WHERE {only} AND {conditions}"))
     };
@@ -103,14 +103,14 @@ pub(super) fn statement(
             range.limit
         )
     };
-    let sql = if let [place] = places {
-        let (from, conditions) = found(place);
-        let limited = limited(&format!("{}.", place.by), "d.");
+    let sql = if let [source] = sources {
+        let (from, conditions) = found(source);
+        let limited = limited(&format!("{}.", source.by), "d.");
         format!("SELECT {RECORD} {from} {rest} {webhooks} {conditions} {limited}")
     } else {
         // Where there is no index all keys are read, but no more than these.
-        let keys = everywhere(places, |place| {
-            let ((from, conditions), by) = (found(place), place.by);
+        let keys = everywhere(sources, |source| {
+            let ((from, conditions), by) = (found(source), source.by);
             format!(
                 "SELECT {by}.ingest_time AS ingest_time, {by}.event_key AS event_key,
                    d.webhook_key AS webhook_key {from} {conditions}"

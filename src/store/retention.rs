@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use sea_orm::Value;
 
 use super::{
-    JournalBounds, Store, failure::Failure, ingested::Place, requeue, rows::Row, writer::Entry,
+    JournalBounds, Store, failure::Failure, ingested::Source, requeue, rows::Row, writer::Entry,
 };
 use crate::domain::{
     delivery::{ChangeKind, DeliveryStatus, DivertReason},
@@ -82,7 +82,7 @@ impl Store {
             });
         }
         let (time, key) = from.unwrap_or((Timestamp::MIN, EventKey(0)));
-        let Place { from, by, .. } = self.dialect().events_ingested()[0];
+        let Source { from, by, .. } = self.dialect().events_ingested()[0];
         let sql = format!(
             "SELECT {by}.event_key, {by}.ingest_time, EXISTS (
                SELECT 1 FROM deliveries d WHERE d.event_key = {by}.event_key
@@ -187,7 +187,7 @@ impl Store {
         cutoff: Timestamp,
         limit: usize,
     ) -> std::result::Result<u64, Failure> {
-        let Place { from, by, .. } = self.dialect().deliveries_ingested()[0];
+        let Source { from, by, .. } = self.dialect().deliveries_ingested()[0];
         let old = format!(
             "SELECT t.webhook_key, t.window_start, t.class FROM webhooks w
              JOIN delivery_times t ON t.webhook_key = w.webhook_key

@@ -11,7 +11,7 @@ use super::{
     Store,
     dialect::Dialect,
     failure::Failure,
-    ingested::Place,
+    ingested::Source,
     rows::{Row, duration},
     timed::within,
 };
@@ -158,7 +158,7 @@ fn statement(dialect: Dialect, webhooks: &[WebhookKey], range: Range) -> String 
         within("", "window_start", whole.unwrap_or(nothing))
     );
     for end in ends {
-        for Place { from, by, only } in dialect.deliveries_ingested() {
+        for Source { from, by, only } in dialect.deliveries_ingested() {
             let within = within(&format!("{by}."), "ingest_time", end);
             let _ = write!(
                 sql,

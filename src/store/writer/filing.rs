@@ -5,10 +5,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
-use super::{
-    arrival::{Arrival, Commit},
-    transaction::WriteTx,
-};
+use super::arrival::{Arrival, Commit};
 use crate::{
     domain::{error::Error, event::Event, id::EventKey},
     store::{
@@ -128,7 +125,12 @@ impl Filing {
 
     /// Files everything.
     async fn file_all(&mut self, sql: &Sql) -> Result<(), Failure> {
-        self.file(sql, self.events.rest > 0, self.deliveries.rest > 0).await
+        self.file(sql, true, true).await
+    }
+
+    /// Whether nothing is left to be filed.
+    fn is_done(&self) -> bool {
+        self.events.rest == 0 && self.deliveries.rest == 0
     }
 
     async fn file(
@@ -155,16 +157,6 @@ impl Filing {
     }
 }
 
-impl WriteTx {
-    /// Files everything that is not filed yet.
-    async fn file_all(&mut self) -> Result<(), Failure> {
-        let Some(mut filing) = self.filing else { return Ok(()) };
-        filing.file_all(self.sql()).await?;
-        self.filing = Some(filing);
-        Ok(())
-    }
-}
-
 impl Store {
     /// Files everything that was written until now under its time of ingestion: retention
     /// looks at nothing else.
@@ -173,9 +165,13 @@ impl Store {
     ///
     /// `STORE_UNAVAILABLE`.
     pub async fn file(&self) -> Result<(), Error> {
-        if self.dialect() == Dialect::Sqlite {
-            let mut tx = self.begin().await?;
-            tx.file_all().await?;
+        if self.dialect() == Dialect::Postgres {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        if let Some(mut filing) = tx.filing.filter(|filing| !filing.is_done()) {
+            filing.file_all(tx.sql()).await?;
+            tx.filing = Some(filing);
             tx.commit().await?;
         }
         Ok(())
