@@ -69,6 +69,23 @@ pub struct Event {
 }
 
 impl Event {
+    /// One for tests, named `a`, with nothing but what it must have.
+    #[cfg(test)]
+    pub(crate) fn bare(event_id: EventId, ingest_time: Timestamp) -> Self {
+        Self {
+            event_id,
+            event_name: "a".into(),
+            ref_id: String::new(),
+            request_id: String::new(),
+            payload: "{}".into(),
+            enrichments: None,
+            occur_time: None,
+            ingest_time,
+            ordering_key: String::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
     /// What its texts of any length cost in memory.
     pub fn bytes(&self) -> usize {
         self.payload.len() + self.enrichments.as_ref().map_or(0, |blocks| blocks.as_str().len())

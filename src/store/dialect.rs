@@ -50,14 +50,6 @@ impl Dialect {
         }
     }
 
-    /// Makes SQLite read by an index that it would not choose.
-    pub(super) fn indexed_by(self, index: &str) -> String {
-        match self {
-            Self::Sqlite => format!("INDEXED BY {index}"),
-            Self::Postgres => String::new(),
-        }
-    }
-
     /// Whether `column` is one of the numbers of a parameter that [`Self::list`] made. However
     /// many these are, the statement is the same.
     pub(super) fn is_in(self, column: &str, parameter: &str) -> String {

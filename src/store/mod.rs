@@ -32,6 +32,8 @@ mod log;
 mod log_page;
 mod migration;
 mod notices;
+#[cfg(test)]
+mod query_plan;
 mod requeue;
 mod retention;
 mod rows;

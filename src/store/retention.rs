@@ -34,8 +34,8 @@ pub struct Pruned {
 
 impl Store {
     /// Deletes up to `limit` journal entries, and looks at up to `limit` events
-    /// from `from` on, that are older than `cutoff`. What waits of these under a
-    /// suspension is diverted at `now`.
+    /// from `from` on, that are older than `cutoff`; at those only that were there at the last
+    /// [`Self::file`]. What waits of these under a suspension is diverted at `now`.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// Deletes up to `limit` sums of windows that began before the cut-off and of which no
-    /// delivery is left. Returns how many.
+    /// delivery is left, of those that were there at the last [`Self::file`]. Returns how many.
     ///
     /// # Errors
     ///

@@ -1,8 +1,6 @@
 //! Lanes against a model of the database: whatever the order of commits, their
 //! news, reads and attempts, each delivery is taken once, in order.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::{connections::SLOTS_PER_CONNECTION, *};
@@ -25,18 +23,8 @@ const PAGE: usize = 3;
 const CONNECTIONS: usize = 2;
 
 fn delivery(n: i64) -> Delivery {
-    let event = Event {
-        event_id: EventId(uuid::Uuid::from_u128(n.unsigned_abs().into())),
-        event_name: "a".into(),
-        ref_id: String::new(),
-        request_id: String::new(),
-        payload: "{}".into(),
-        enrichments: None,
-        occur_time: None,
-        ingest_time: Timestamp::default(),
-        ordering_key: String::new(),
-        attributes: BTreeMap::new(),
-    };
+    let id = EventId(uuid::Uuid::from_u128(n.unsigned_abs().into()));
+    let event = Event::bare(id, Timestamp::default());
     Delivery {
         event_key: EventKey(n),
         position: Position(n),

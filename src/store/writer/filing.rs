@@ -123,36 +123,32 @@ impl Filing {
         self.file(sql, events, deliveries).await
     }
 
-    /// Files everything.
-    async fn file_all(&mut self, sql: &Sql) -> Result<(), Failure> {
-        self.file(sql, true, true).await
-    }
-
     /// Whether nothing is left to be filed.
     fn is_done(&self) -> bool {
         self.events.rest == 0 && self.deliveries.rest == 0
     }
 
-    async fn file(
-        &mut self,
-        sql: &Sql,
-        of_events: bool,
-        of_deliveries: bool,
-    ) -> Result<(), Failure> {
-        if !of_events && !of_deliveries {
+    async fn file(&mut self, sql: &Sql, events: bool, deliveries: bool) -> Result<(), Failure> {
+        if !events && !deliveries {
             return Ok(());
         }
-        let (events, deliveries) = (&mut self.events, &mut self.deliveries);
-        if of_events {
-            sql.execute(FILE_EVENTS, vec![events.filed_to.0.into()]).await?;
-            *events = Index { filed_to: self.newest, rest: 0 };
+        if events {
+            self.events.file(sql, FILE_EVENTS, self.newest).await?;
         }
-        if of_deliveries {
-            sql.execute(FILE_DELIVERIES, vec![deliveries.filed_to.0.into()]).await?;
-            *deliveries = Index { filed_to: self.newest, rest: 0 };
+        if deliveries {
+            self.deliveries.file(sql, FILE_DELIVERIES, self.newest).await?;
         }
-        let filed = vec![events.filed_to.0.into(), deliveries.filed_to.0.into()];
-        sql.execute("UPDATE filed SET events = $1, deliveries = $2", filed).await?;
+        let filed = [self.events, self.deliveries].map(|index| index.filed_to.0.into());
+        sql.execute("UPDATE filed SET events = $1, deliveries = $2", filed.to_vec()).await?;
+        Ok(())
+    }
+}
+
+impl Index {
+    /// Writes all entries that are missing, by a statement.
+    async fn file(&mut self, sql: &Sql, all: &str, newest: EventKey) -> Result<(), Failure> {
+        sql.execute(all, vec![self.filed_to.0.into()]).await?;
+        *self = Self { filed_to: newest, rest: 0 };
         Ok(())
     }
 }
@@ -170,7 +166,7 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         if let Some(mut filing) = tx.filing.filter(|filing| !filing.is_done()) {
-            filing.file_all(tx.sql()).await?;
+            filing.file(tx.sql(), true, true).await?;
             tx.filing = Some(filing);
             tx.commit().await?;
         }
@@ -196,18 +192,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
     async fn publish(store: &Store, tenant: TenantKey, bytes: usize, webhooks: i64) {
-        let event = Event {
-            event_id: EventId(Uuid::new_v4()),
-            event_name: "a".into(),
-            ref_id: String::new(),
-            request_id: String::new(),
-            payload: format!("\"{}\"", "a".repeat(bytes)).into(),
-            enrichments: None,
-            occur_time: None,
-            ingest_time: NOW,
-            ordering_key: String::new(),
-            attributes: Default::default(),
-        };
+        let payload = format!("\"{}\"", "a".repeat(bytes)).into();
+        let event = Event { payload, ..Event::bare(EventId(Uuid::new_v4()), NOW) };
         let target = |key| Target { webhook_key: WebhookKey(key), sla_due_time: None, order: None };
         let targets = (1..=webhooks).map(target).collect();
         let new = vec![NewEvent { event: Arc::new(event), targets }];

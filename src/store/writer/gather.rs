@@ -96,18 +96,7 @@ mod tests {
     };
 
     async fn unit(tenant: i64, events: usize, targets: i64) -> Unit {
-        let event = Arc::new(Event {
-            event_id: EventId(Uuid::nil()),
-            event_name: "a".into(),
-            ref_id: String::new(),
-            request_id: String::new(),
-            payload: "{}".into(),
-            occur_time: None,
-            ingest_time: Timestamp::default(),
-            ordering_key: String::new(),
-            attributes: Default::default(),
-            enrichments: None,
-        });
+        let event = Arc::new(Event::bare(EventId(Uuid::nil()), Timestamp::default()));
         let target = |key| Target { webhook_key: WebhookKey(key), sla_due_time: None, order: None };
         let new = NewEvent { event, targets: (1..=targets).map(target).collect() };
         let room = Arc::new(Semaphore::new(2));

@@ -306,7 +306,8 @@ impl WriteTx {
         state.told.begin();
         if let Err(error) = tx.commit().await {
             state.told.failed();
-            // Nothing was written, as far as is known; if so it is found as it was.
+            // Most likely nothing was written, and this is as before. Were it wrong, every
+            // later transaction would fail.
             if let Ok(filing) = Filing::read(&state.connection).await {
                 state.filing = filing;
             }
