@@ -29,7 +29,9 @@ use tidings::{
 
 use self::{
     dead::{Behaviour, Dead},
-    support::{Server, directory, is_asked_to_measure, machine, mebibytes, millis, within},
+    support::{
+        PROGRAM, Server, directory, is_asked_to_measure, machine, mebibytes, millis, within,
+    },
 };
 
 const HEALTHY: &str = "soak.healthy";
@@ -133,7 +135,7 @@ async fn soak(dead: &[String], backlog: usize) {
 /// Starts a server on the database in a directory, a new one where there is none.
 async fn start(directory: &Path) -> Server {
     let database = format!("sqlite:{}", directory.join("tidings.db").display());
-    Server::start(&database, directory).await
+    Server::start(Path::new(PROGRAM), &database, directory).await
 }
 
 /// Makes a webhook for the events of one name.

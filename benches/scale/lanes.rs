@@ -1,79 +1,123 @@
 //! Webhooks and tenants: what a delivery costs where there are many.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use tidings::cli::bench::{Site, Topic};
 
 use super::{
     load::{Cost, Load, median_of, serve, topic},
-    report::{Report, change},
+    report::{Report, change, median},
 };
 
 const WEBHOOKS: [usize; 4] = [1, 10, 100, 1_000];
-const TENANTS: [usize; 3] = [1, 10, 100];
 /// The part of deliveries per CPU-second that may be lost on the way to the most.
 const LOSS: f64 = 0.2;
 
-/// One tenant with many webhooks, each with an event name of its own: every event has one
+/// What there are more and more of, each with a webhook and a topic. Every event has one
 /// delivery, so that nothing differs but the number of lanes.
-pub(crate) async fn webhooks(
-    site: &Site,
-    report: &mut Report,
-    rounds: usize,
-    during: Duration,
-) -> Result<(), String> {
-    report.title("webhooks of one tenant, an event for one of them, in turn");
-    let topics = |count| (0..count).map(|n| topic(format!("scale.name{n}"))).collect();
-    compare(site, report, "webhooks", &WEBHOOKS, rounds, during, topics).await
+pub(crate) struct Lanes {
+    title: &'static str,
+    name: &'static str,
+    counts: &'static [usize],
+    topic: fn(usize) -> Topic,
 }
+
+/// One tenant with many webhooks, each with an event name of its own.
+pub(crate) const OF_WEBHOOKS: Lanes = Lanes {
+    title: "webhooks of one tenant, an event for one of them, in turn",
+    name: "webhooks",
+    counts: &WEBHOOKS,
+    topic: |n| topic(format!("scale.name{n}")),
+};
 
 /// Many tenants with one webhook each.
-pub(crate) async fn tenants(
-    site: &Site,
-    report: &mut Report,
-    rounds: usize,
-    during: Duration,
-) -> Result<(), String> {
-    report.title("tenants with a webhook each, an event for one of them, in turn");
-    let of_tenant = |n| Topic { tenant_id: format!("scale-{n}"), ..topic("scale.event") };
-    let topics = |count| (0..count).map(of_tenant).collect();
-    compare(site, report, "tenants", &TENANTS, rounds, during, topics).await
-}
+pub(crate) const OF_TENANTS: Lanes = Lanes {
+    title: "tenants with a webhook each, an event for one of them, in turn",
+    name: "tenants",
+    counts: &[1, 10, 100],
+    topic: |n| Topic { tenant_id: format!("scale-{n}"), ..topic("scale.event") },
+};
 
-async fn compare(
-    site: &Site,
-    report: &mut Report,
-    what: &str,
-    counts: &[usize],
-    rounds: usize,
-    during: Duration,
-    topics: impl Fn(usize) -> Vec<Topic>,
-) -> Result<(), String> {
-    let mut costs: Vec<Vec<Cost>> = counts.iter().map(|_| Vec::new()).collect();
-    // What makes a machine slower for a while meets all of them.
-    for _ in 0..rounds {
-        for (costs, count) in costs.iter_mut().zip(counts) {
-            let server = serve(site).await?;
-            let load = Load::in_turns(&server, topics(*count)).await?;
-            costs.push(load.measure(&server, during).await?);
-            server.process.kill().await?;
-            site.clear().await?;
+impl Lanes {
+    /// What a delivery costs with few and with many.
+    pub(crate) async fn measure(
+        &self,
+        site: &Site,
+        report: &mut Report,
+        rounds: usize,
+        during: Duration,
+    ) -> Result<(), String> {
+        report.title(self.title);
+        let costs = self.rounds(rounds, |count| self.cost(site, count, during)).await?;
+        let all: Vec<_> =
+            costs.iter().map(|costs| median_of(costs, Cost::per_cpu_second)).collect();
+        for ((count, costs), per_cpu_second) in self.counts.iter().zip(&costs).zip(&all) {
+            let name = format!("{count} {}: deliveries per CPU-second, per second", self.name);
+            let per_second = median_of(costs, Cost::per_second);
+            let figure = format!("{per_cpu_second:.0}, {per_second:.0}");
+            if *count == self.counts[0] {
+                report.figure(&name, figure);
+            } else {
+                let figure = format!("{figure} ({})", change(*per_cpu_second, all[0]));
+                let met = *per_cpu_second >= (1.0 - LOSS) * all[0];
+                report.target(&name, figure, "at most 20 % fewer per CPU-second", met);
+            }
         }
+        Ok(())
     }
-    let all: Vec<_> = costs.iter().map(|costs| median_of(costs, Cost::per_cpu_second)).collect();
-    for ((count, costs), per_cpu_second) in counts.iter().zip(&costs).zip(&all) {
-        let name = format!("{count} {what}: deliveries per CPU-second, per second");
-        let per_second = median_of(costs, Cost::per_second);
-        let figure = format!("{per_cpu_second:.0}, {per_second:.0}");
-        if *count == counts[0] {
-            report.figure(&name, figure);
-        } else {
-            let figure = format!("{figure} ({})", change(*per_cpu_second, all[0]));
-            let met = *per_cpu_second >= (1.0 - LOSS) * all[0];
-            report.target(&name, figure, "at most 20 % fewer per CPU-second", met);
+
+    /// What it costs beside another build: both at the same time, so that whatever makes the
+    /// machine slower meets both.
+    pub(crate) async fn compare(
+        &self,
+        [old, new]: [&Site; 2],
+        report: &mut Report,
+        rounds: usize,
+        during: Duration,
+    ) -> Result<(), String> {
+        report.title(&format!("{}: deliveries per CPU-second, new / old", self.title));
+        let both = async |count| {
+            tokio::try_join!(self.cost(old, count, during), self.cost(new, count, during))
+        };
+        let costs = self.rounds(rounds, both).await?;
+        for (count, costs) in self.counts.iter().zip(&costs) {
+            let ratio = |(old, new): &(Cost, Cost)| new.per_cpu_second() / old.per_cpu_second();
+            let ratios: Vec<_> = costs.iter().map(ratio).collect();
+            let each = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>();
+            let figure = format!("{:.3}   {}", median(ratios), each.join(" "));
+            report.figure(&format!("{count} {}", self.name), figure);
         }
+        Ok(())
     }
-    Ok(())
+
+    /// What is measured for each count, round by round: what makes a machine slower for a
+    /// while meets all of them.
+    async fn rounds<T, F>(
+        &self,
+        rounds: usize,
+        measure: impl Fn(usize) -> F,
+    ) -> Result<Vec<Vec<T>>, String>
+    where
+        F: Future<Output = Result<T, String>>,
+    {
+        let mut all: Vec<Vec<T>> = self.counts.iter().map(|_| Vec::new()).collect();
+        for _ in 0..rounds {
+            for (measured, count) in all.iter_mut().zip(self.counts) {
+                measured.push(measure(*count).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What it costs with so many, on a server of its own.
+    async fn cost(&self, site: &Site, count: usize, during: Duration) -> Result<Cost, String> {
+        let server = serve(site).await?;
+        let load = Load::in_turns(&server, (0..count).map(self.topic).collect()).await?;
+        let cost = load.measure(&server, during).await?;
+        server.process.kill().await?;
+        site.clear().await?;
+        Ok(cost)
+    }
 }
 
 /// One tenant with many webhooks that all want every event.

@@ -58,7 +58,7 @@ pub(crate) fn median_of(costs: &[Cost], figure: fn(&Cost) -> f64) -> f64 {
 /// A server on a database of its own.
 pub(crate) async fn serve(site: &Site) -> Result<Server, String> {
     let database = site.database().await?.ok_or("there is no database")?;
-    Ok(Server::start(&database.url, &database.directory).await)
+    Ok(Server::start(site.program(), &database.url, &database.directory).await)
 }
 
 /// Webhooks, and the publishers whose events they want.

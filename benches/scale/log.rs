@@ -35,7 +35,7 @@ pub(crate) async fn rows(
     rounds: usize,
 ) -> Result<(), String> {
     let database = site.database().await?.ok_or("there is no database")?;
-    let mut server = Server::start(&database.url, &database.directory).await;
+    let mut server = Server::start(site.program(), &database.url, &database.directory).await;
     report.title(&format!("a log of {rows} rows"));
     let load = Load::fan_out(&server, topic("scale.filled"), WEBHOOKS).await?;
     let load = fill(load, rows / WEBHOOKS, report).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn rows(
         empty.push(deliver(&fresh, round).await?);
         fresh.process.kill().await?;
         // Both have just been started.
-        server = restart(server, &database).await?;
+        server = restart(site, server, &database).await?;
         server.get_webhook(&load.webhooks[0].webhook_id).await;
         first_answer = first_answer.min(server.process.age());
         full.push(deliver(&server, round).await?);
@@ -96,9 +96,9 @@ async fn fill(load: Load, events: usize, report: &mut Report) -> Result<Load, St
     Ok(load)
 }
 
-async fn restart(server: Server, database: &Database) -> Result<Server, String> {
+async fn restart(site: &Site, server: Server, database: &Database) -> Result<Server, String> {
     server.process.kill().await?;
-    Ok(Server::start(&database.url, &database.directory).await)
+    Ok(Server::start(site.program(), &database.url, &database.directory).await)
 }
 
 /// Publishes and delivers a fixed number of events.

@@ -38,6 +38,7 @@ impl Report {
     /// What became of all targets together.
     pub(crate) fn end(&self) {
         match self.missed.len() {
+            _ if self.targets == 0 => {}
             0 => println!("\nall {} targets that were measured are met", self.targets),
             missed => println!("\n{missed} of {} targets are MISSED", self.targets),
         }

@@ -51,8 +51,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on a database, a new one where there is none, in a directory.
-    pub(crate) async fn start(database: &str, directory: &Path) -> Self {
-        let process = ServerProcess::start(Path::new(PROGRAM), database, directory).await;
+    pub(crate) async fn start(program: &Path, database: &str, directory: &Path) -> Self {
+        let process = ServerProcess::start(program, database, directory).await;
         let process = process.expect("the server starts");
         let access = Access::new(&process.url(), None).expect("a URL");
         Self { process, access }

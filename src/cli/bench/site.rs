@@ -90,6 +90,11 @@ impl Site {
         Ok(Self { program, directory, place, made: Mutex::default() })
     }
 
+    /// What its servers are started from.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// In words, without a password.
     pub fn name(&self) -> String {
         match &self.place {
