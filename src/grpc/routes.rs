@@ -1,16 +1,19 @@
 //! Which paths are served: the mounted services, their reflection, and what
 //! answers for all other paths.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+};
 
 use axum::Router;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
-use tonic::{body::Body, codec::CompressionEncoding, server::NamedService};
+use tonic::{Status, body::Body, codec::CompressionEncoding, server::NamedService};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
-use tower::{Layer, Service, service_fn, util::MapResponse};
+use tower::{Layer, Service, ServiceExt, service_fn, util::MapResponse};
 
 use super::{
     DESCRIPTOR, Handlers, authorize, drain, fault_details,
@@ -39,11 +42,10 @@ pub const MOUNTED: [&str; 7] = [
 
 /// What a client needs beside them: health, and reflection in the version that
 /// Python's grpcio still asks for, too.
-const SUPPORTING: [&str; 3] = [
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
+const SUPPORTING: [&str; 3] = [HEALTH, REFLECTION, REFLECTION_ALPHA];
+const HEALTH: &str = "grpc.health.v1.Health";
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
 /// Makes a server that takes requests of up to 4 MiB and speaks gzip with
 /// clients that do.
@@ -59,15 +61,11 @@ macro_rules! server {
 /// All gRPC routes, gRPC-Web included. Once `draining` is cancelled, the streams of
 /// health and reflection end as well. Unknown paths are answered by content
 /// type: UNIMPLEMENTED to gRPC clients, 404 to others.
-///
-/// # Errors
-///
-/// Where the built-in descriptor cannot be read, which no test would let pass.
 pub fn routes(
     services: Handlers,
     health: HealthServer<impl Health>,
     draining: CancellationToken,
-) -> Result<Router, Error> {
+) -> Router {
     let auth = services.services.auth.clone();
     let services = Arc::new(services);
     let ours = Mounted { auth, router: Router::new() }
@@ -79,10 +77,10 @@ pub fn routes(
         .add(server!(ApiKeyServiceServer, &services))
         .add(server!(TenantServiceServer, &services));
     let all = ours
-        .add_foreign(health, &draining)
-        .add_foreign(reflection().build_v1()?, &draining)
-        .add_foreign(reflection().build_v1alpha()?, &draining);
-    Ok(all.router.fallback(unknown_path))
+        .add_foreign(HEALTH, health, &draining)
+        .add_foreign(REFLECTION, on_demand(|| reflection().build_v1()), &draining)
+        .add_foreign(REFLECTION_ALPHA, on_demand(|| reflection().build_v1alpha()), &draining);
+    all.router.fallback(unknown_path)
 }
 
 /// What the router needs of a service: another name for all this.
@@ -118,16 +116,17 @@ impl Mounted {
     }
 
     /// Mounts a service that is not ours: its streams end with the server.
-    fn add_foreign<S: Mountable + NamedService>(
+    fn add_foreign(
         self,
-        service: S,
+        name: &str,
+        service: impl Mountable,
         draining: &CancellationToken,
     ) -> Self {
         let draining = draining.clone();
         let ending = service_fn(move |request| {
             drain::end_streams(draining.clone(), service.clone(), request)
         });
-        self.mount(S::NAME, ending)
+        self.mount(name, ending)
     }
 
     fn mount(self, name: &str, service: impl Mountable) -> Self {
@@ -143,6 +142,21 @@ impl Mounted {
         let router = router.route_service(&format!("/{name}/{{*method}}"), web.layer(explained));
         Self { auth, router }
     }
+}
+
+/// A service that is made when it is called for the first time: what reflection reads of the
+/// contract is a good part of the memory of a server at rest.
+fn on_demand<S: Mountable>(make: fn() -> Result<S, Error>) -> impl Mountable {
+    let made = Arc::new(OnceLock::new());
+    service_fn(move |request| {
+        let made = Arc::clone(&made);
+        async move {
+            match made.get_or_init(make) {
+                Ok(service) => service.clone().oneshot(request).await,
+                Err(error) => Ok(Status::internal(error.to_string()).into_http()),
+            }
+        }
+    })
 }
 
 fn reflection() -> Builder<'static> {

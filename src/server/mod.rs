@@ -183,8 +183,7 @@ impl Server {
         let following = tokio::spawn(following);
         let facades = http::Facades { services: self.services.clone() };
         let services = grpc::Handlers { services: self.services };
-        let routes = grpc::routes(services, health_service, draining.clone())
-            .map_err(|e| format!("reflection: {e}"))?;
+        let routes = grpc::routes(services, health_service, draining.clone());
         let origins: Vec<_> = config.cors_origins.iter().map(Origin::header).collect();
         let facades = http::routes(facades, &origins)?;
         let routes = routes.merge(facades);
