@@ -86,7 +86,7 @@ use self::{
     heads::Heads,
     hints::Announcer,
     timed::Timed,
-    writer::{Audience, Filing, WriteTx, Writer},
+    writer::{Audience, WriteTx, Writer},
 };
 use crate::domain::{
     error::Error,
@@ -161,9 +161,7 @@ impl Store {
         connect::prepare(url, &writer, &secret_keys, migrate).await?;
         let limit = url.patience();
         let readers = Timed { connection: readers, limit };
-        let direct = connect::direct(url).map_err(|e| format!("cannot open {url}: {e}"))?;
-        let log = connect::log(url).await.map_err(|e| failed("open", e))?;
-        let filing = Filing::read(&readers).await.map_err(|e| failed("read", e))?;
+        let of_file = connect::of_file(url).await.map_err(|e| failed("open", e))?;
 
         let sql = "SELECT database_id, session_key FROM database_identity";
         let row = query(&readers, sql, []).await.map_err(|e| failed("read", e))?;
@@ -180,12 +178,10 @@ impl Store {
         let heads = Heads::default();
         let writer = Writer::start(
             Timed { connection: writer, limit },
-            direct,
-            log,
-            filing,
+            of_file,
             Audience::new(heads.clone(), accepted, announcer.clone()),
         );
-        let writer = writer.map_err(|e| format!("cannot open the log of {url}: {e}"))?;
+        let writer = writer.await.map_err(|e| failed("open", e))?;
         let database_id = DatabaseId(id.unsigned_abs());
         let _lock = lock.map(Arc::new);
         let store = Self {

@@ -10,11 +10,10 @@ use sea_orm_migration::MigratorTrait;
 
 use super::{
     database_url::{DatabaseUrl, Place, Usage},
-    direct::Direct,
     migration::Migrator,
     secrets::{self, SecretKeys},
 };
-pub(super) use sqlite::{Lock, Log};
+pub(super) use sqlite::{Lock, OfFile};
 
 /// Takes the lock that keeps a second process from serving the same file; nodes share a
 /// server.
@@ -33,11 +32,11 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbEr
     }
 }
 
-/// Opens what the writer of a file itself writes with; a server is written to by the driver
-/// alone.
-pub(super) fn direct(url: &DatabaseUrl) -> Result<Option<Direct>, rusqlite::Error> {
+/// Opens what the writer of a file has to itself: a server is written to by the driver alone,
+/// and keeps its write-ahead log bounded.
+pub(super) async fn of_file(url: &DatabaseUrl) -> Result<Option<OfFile>, DbErr> {
     match &url.place {
-        Place::File(path) => sqlite::direct(path).map(Some),
+        Place::File(path) => sqlite::of_file(path).await.map(Some),
         Place::Server(_) => Ok(None),
     }
 }
@@ -66,14 +65,6 @@ pub(super) fn single(options: &PgConnectOptions, usage: Usage) -> DatabaseConnec
 /// Where the index of a file's write-ahead log is.
 pub(super) fn log_index(path: &Path) -> PathBuf {
     sqlite::log_index(path)
-}
-
-/// Opens what keeps the write-ahead log of a file bounded; a server does that by itself.
-pub(super) async fn log(url: &DatabaseUrl) -> Result<Option<Log>, DbErr> {
-    match &url.place {
-        Place::File(path) => sqlite::log(path).await.map(Some),
-        Place::Server(_) => Ok(None),
-    }
 }
 
 /// Brings the schema up to date where `migrate` is set, and checks that the keys open what the

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use crate::store::direct::Direct;
@@ -25,9 +25,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 256;
 /// And by the writer, whose statements are few.
 const DIRECT_STATEMENTS: usize = 64;
-/// Page cache of a connection, KiB.
-const CACHE_KIB: i32 = 2 * 1024;
-
+/// What every connection is told.
+const PRAGMAS: [(&str, &str); 3] = [
+    // Its page cache; negative: KiB instead of pages.
+    ("cache_size", "-2048"),
+    ("temp_store", "memory"),
+    // What is deleted or replaced does not stay behind in its page.
+    ("secure_delete", "fast"),
+];
 /// A write-ahead log that grew longer than this is cut when it begins anew, bytes.
 const LONG_LOG: i64 = 64 * 1024 * 1024;
 
@@ -35,12 +40,14 @@ const LONG_LOG: i64 = 64 * 1024 * 1024;
 /// a killed process leaves none behind.
 pub(in crate::store) type Lock = File;
 
-/// The write-ahead log of a database.
-pub(in crate::store) struct Log {
-    /// Copies it back beside the writer.
+/// What the writer of a file has to itself.
+pub(in crate::store) struct OfFile {
+    /// What it writes with.
+    pub(in crate::store) direct: Direct,
+    /// Copies the write-ahead log back beside it.
     pub(in crate::store) checkpointer: DatabaseConnection,
-    /// Its file.
-    pub(in crate::store) file: PathBuf,
+    /// The write-ahead log.
+    pub(in crate::store) log: PathBuf,
 }
 
 pub(super) fn lock(database: &Path) -> Result<Lock, String> {
@@ -67,18 +74,25 @@ pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
     connect(path, 1, false).await
 }
 
-/// What the writer itself writes with; the file is there, with its log.
-pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
+/// What the writer has to itself; the file is there, with its log.
+pub(super) async fn of_file(path: &Path) -> Result<OfFile, DbErr> {
+    let direct = direct(path).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let checkpointer = connect(path, 1, false).await?;
+    // While it waits for a reader, the writer may wait for it.
+    checkpointer.execute_unprepared("PRAGMA busy_timeout = 0").await?;
+    Ok(OfFile { direct, checkpointer, log: beside(path, "-wal") })
+}
+
+fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(DIRECT_STATEMENTS);
-    // As `connect` sets them.
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "temp_store", "memory")?;
-    connection.pragma_update(None, "secure_delete", "fast")?;
+    for (name, value) in PRAGMAS {
+        connection.pragma_update(None, name, value)?;
+    }
     // Its commits are synced by `writer::syncer`.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -88,13 +102,6 @@ pub(super) fn direct(path: &Path) -> Result<Direct, rusqlite::Error> {
 
 pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, DbErr> {
     connect(path, READERS, true).await
-}
-
-pub(super) async fn log(path: &Path) -> Result<Log, DbErr> {
-    let checkpointer = connect(path, 1, false).await?;
-    // While it waits for a reader, the writer may wait for it.
-    checkpointer.execute_unprepared("PRAGMA busy_timeout = 0").await?;
-    Ok(Log { checkpointer, file: beside(path, "-wal") })
 }
 
 /// The memory that processes share to find their way in the write-ahead log.
@@ -124,12 +131,9 @@ async fn connect(
                 .read_only(read_only)
                 .busy_timeout(BUSY_TIMEOUT)
                 .statement_cache_capacity(STATEMENTS)
-                .foreign_keys(false)
-                // Negative: KiB instead of pages.
-                .pragma("cache_size", format!("-{CACHE_KIB}"))
-                .pragma("temp_store", "memory")
-                // What is deleted or replaced does not stay behind in its page.
-                .pragma("secure_delete", "fast");
+                .foreign_keys(false);
+            let told = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
+            let options = PRAGMAS.into_iter().fold(options, told);
             if read_only {
                 return options;
             }

@@ -17,7 +17,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::{Mutex, Notify};
 
 use super::transaction::WriterState;
-use crate::store::{connect::Log, direct::Direct, query};
+use crate::store::{direct::Direct, query};
 
 /// Commits after which pages are copied.
 const COMMITS: u32 = 32;
@@ -52,9 +52,13 @@ struct Pages {
 
 impl Checkpointer {
     /// Starts the task that copies pages back. It ends with the writer.
-    pub(super) fn start(log: Log, direct: Direct, state: Weak<Mutex<WriterState>>) -> Self {
+    pub(super) fn start(
+        connection: DatabaseConnection,
+        direct: Direct,
+        state: Weak<Mutex<WriterState>>,
+    ) -> Self {
         let due = Arc::<Due>::default();
-        tokio::spawn(run(log.checkpointer, state, Arc::downgrade(&due)));
+        tokio::spawn(run(connection, state, Arc::downgrade(&due)));
         Self { direct, due, commits: 0, pages: Pages { last: 0, due: LONG } }
     }
 

@@ -3,7 +3,7 @@
 //! transaction after which there would be too much that is not; until then readers look
 //! through the tables themselves (see `ingested`).
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::arrival::{Arrival, Commit};
 use crate::{
@@ -41,7 +41,7 @@ static FILE_LATE: Bulk = Bulk::insert(
 
 /// What is filed and what is not, of a file.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Filing {
+pub(super) struct Filing {
     /// The newest event there is or was.
     newest: EventKey,
     /// Bytes of events that are not filed.
@@ -59,11 +59,8 @@ struct Index {
 }
 
 impl Filing {
-    /// Where things stand in this database; nothing where the database files by itself.
-    pub(in crate::store) async fn read(on: &impl ConnectionTrait) -> Result<Option<Self>, DbErr> {
-        if on.get_database_backend() == DbBackend::Postgres {
-            return Ok(None);
-        }
+    /// Where things stand in this file.
+    pub(super) async fn read(on: &impl ConnectionTrait) -> Result<Self, DbErr> {
         let sql = "SELECT events, deliveries,
                      MAX(events, deliveries, COALESCE((SELECT MAX(event_key) FROM events), 0)) AS newest
                    FROM filed";
@@ -73,11 +70,11 @@ impl Filing {
         let index = |name, limit| -> Result<_, DbErr> {
             Ok(Index { filed_to: EventKey(row.get(name)?), rest: limit - 1 })
         };
-        Ok(Some(Self {
+        Ok(Self {
             newest: EventKey(row.get("newest")?),
             events: index("events", EVENT_BYTES)?,
             deliveries: index("deliveries", DELIVERIES)?,
-        }))
+        })
     }
 
     /// Keys for so many events: the one writer counts.

@@ -21,7 +21,7 @@ mod syncer;
 mod times;
 mod transaction;
 
-use std::{collections::BTreeSet, io, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::{
@@ -36,13 +36,14 @@ use tokio::{
 use self::{
     admission::Admission,
     checkpoint::Checkpointer,
+    filing::Filing,
     gather::Waiting,
     known::Known,
     news::Told,
     publish::PublishUnit,
     record::{RecordUnit, Reply},
-    syncer::{Synced, Syncer},
-    transaction::{Committed, WriterState},
+    syncer::{Progress, Synced, Syncer},
+    transaction::{Committed, FileState, WriterState},
 };
 pub use self::{
     arrival::{Arrival, Commit, NewDelivery},
@@ -52,16 +53,12 @@ pub use self::{
 pub(super) use self::{
     doubt::Verdict,
     expansion::{OF_EVENT as AT_ONCE, read as read_targets},
-    filing::Filing,
     news::Audience,
     place::Entry,
     publish::{Accepted, accept},
-    syncer::Progress,
     transaction::{Lock, WriteTx},
 };
-use super::{
-    NodeKey, connect::Log, dialect::Dialect, direct::Direct, failure::Failure, timed::Timed,
-};
+use super::{NodeKey, connect::OfFile, dialect::Dialect, failure::Failure, timed::Timed};
 use crate::domain::{error::Error, id::TenantKey};
 
 /// Units that wait for the writer, beyond which callers wait to get in.
@@ -92,33 +89,33 @@ enum Unit {
 impl Writer {
     /// Starts the writer: as a task, or, where its statements run where they are called,
     /// on a thread of its own.
-    pub(super) fn start(
+    pub(super) async fn start(
         connection: Timed<DatabaseConnection>,
-        direct: Option<Direct>,
-        log: Option<Log>,
-        filing: Option<Filing>,
+        of_file: Option<OfFile>,
         audience: Audience,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, DbErr> {
         let expansions = Arc::clone(&audience.expansions);
         let audience = Arc::new(audience);
-        let own_thread = direct.is_some();
-        let syncer = log.as_ref().map(|log| Syncer::start(&log.file, Arc::clone(&audience)));
-        let syncer = syncer.transpose()?;
+        let syncer = of_file.as_ref().map(|file| Syncer::start(&file.log, Arc::clone(&audience)));
+        let syncer = syncer.transpose().map_err(|e| DbErr::Custom(format!("its log: {e}")))?;
         let progress = syncer.as_ref().map(Syncer::progress);
+        let file = match &of_file {
+            Some(OfFile { direct, .. }) => {
+                let filing = Filing::read(&connection).await?;
+                Some(FileState { direct: direct.clone(), filing, known: Known::default() })
+            }
+            None => None,
+        };
         let told = Told { audience, syncer };
-        let file = log.zip(direct.clone());
-        let state =
-            WriterState { connection, direct, filing, known: Known::default(), doubt: None, told };
-        let state = Arc::new(Mutex::new(state));
-        let checkpoints =
-            file.map(|(log, direct)| Checkpointer::start(log, direct, Arc::downgrade(&state)));
+        let state = Arc::new(Mutex::new(WriterState { connection, file, doubt: None, told }));
         let (queue, units) = mpsc::channel(QUEUE_UNITS);
-        let run = run(Arc::clone(&state), units, checkpoints);
-        if own_thread {
+        if let Some(OfFile { direct, checkpointer, .. }) = of_file {
+            let checkpoints = Checkpointer::start(checkpointer, direct, Arc::downgrade(&state));
+            let run = run(Arc::clone(&state), units, Some(checkpoints));
             let runtime = Handle::current();
             thread::spawn(move || runtime.block_on(run));
         } else {
-            tokio::spawn(run);
+            tokio::spawn(run(Arc::clone(&state), units, None));
         }
         Ok(Self { queue, admission: Admission::default(), expansions, progress, state })
     }

@@ -44,15 +44,21 @@ use crate::{
 /// What only the holder of the writer may touch.
 pub(super) struct WriterState {
     pub(super) connection: Timed<DatabaseConnection>,
-    /// For the writer itself, where the database is a file.
-    pub(super) direct: Option<Direct>,
-    /// Of a file, as of the last commit.
-    pub(super) filing: Option<Filing>,
-    /// Of a file, as of the last transaction of the writer's own.
-    pub(super) known: Known,
+    /// Where the database is a file.
+    pub(super) file: Option<FileState>,
     /// The last commit, where it is not known whether it was done.
     pub(super) doubt: Option<Doubt>,
     pub(super) told: Told,
+}
+
+/// What goes with a file.
+pub(super) struct FileState {
+    /// For the writer itself.
+    pub(super) direct: Direct,
+    /// As of the last commit.
+    pub(super) filing: Filing,
+    /// As of the last transaction of the writer's own.
+    pub(super) known: Known,
 }
 
 /// An open write transaction. Dropped without [`Self::commit`], it is rolled back.
@@ -89,10 +95,9 @@ impl WriteTx {
     /// a file, statements run right there.
     pub(super) async fn begin_here(state: Arc<Mutex<WriterState>>) -> Result<Self, Failure> {
         let mut state = state.lock_owned().await;
-        let Some(tx) = state.direct.as_ref().map(Direct::begin).transpose()? else {
-            return Self::begin_on(state).await;
-        };
-        let mut known = std::mem::take(&mut state.known);
+        let Some(file) = &mut state.file else { return Self::begin_on(state).await };
+        let tx = file.direct.begin()?;
+        let mut known = std::mem::take(&mut file.known);
         known.refresh(tx.data_version()?);
         Ok(Self { known, ..Self::on(Sql::Direct(tx), state) })
     }
@@ -118,7 +123,7 @@ impl WriteTx {
     fn on(tx: Sql, state: OwnedMutexGuard<WriterState>) -> Self {
         Self {
             tx,
-            filing: state.filing,
+            filing: state.file.as_ref().map(|file| file.filing),
             state,
             known: Known::default(),
             event_keys: VecDeque::new(),
@@ -308,8 +313,11 @@ impl WriteTx {
             state.told.failed();
             // Most likely nothing was written, and this is as before. Were it wrong, every
             // later transaction would fail.
-            if let Ok(filing) = Filing::read(&state.connection).await {
-                state.filing = filing;
+            let WriterState { connection, file, .. } = &mut *state;
+            if let Some(file) = file
+                && let Ok(filing) = Filing::read(connection).await
+            {
+                file.filing = filing;
             }
             // A hint does no harm where it is wrong.
             if news.deferred {
@@ -320,9 +328,11 @@ impl WriteTx {
             state.doubt = doubt;
             return Err(Failure::commit(error, verdict));
         }
-        state.filing = filing;
-        if !synced {
-            state.known = known;
+        if let (Some(file), Some(filing)) = (&mut state.file, filing) {
+            file.filing = filing;
+            if !synced {
+                file.known = known;
+            }
         }
         fail::fail_point!("after-commit", |_| std::process::abort());
         Ok(Committed { state, news, synced })
