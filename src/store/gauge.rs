@@ -45,7 +45,7 @@ impl SyncedCommits {
         let shown = url.to_string();
         let failed = |e: &dyn fmt::Display| format!("cannot open {shown}: {e}");
         let connection = match &url.place {
-            Place::File(_) => Connection::File(connect::writer(url).await.map_err(|e| failed(&e))?),
+            Place::File(_) => Connection::File(connect::schema(url).await.map_err(|e| failed(&e))?),
             Place::Server(options) => {
                 let options = options.clone().options([("synchronous_commit", "on")]);
                 Connection::Server(Box::new(options.connect().await.map_err(|e| failed(&e))?))

@@ -15,7 +15,8 @@ impl Store {
     pub async fn rename(url: &DatabaseUrl) -> Result<(), String> {
         let _lock = connect::lock(url)?;
         let failed = |e: DbErr| format!("cannot give {url} a new id: {e}");
-        let writer = connect::writer(url).await.map_err(failed)?;
+        let schema = connect::schema(url).await.map_err(failed)?;
+        let writer = connect::writer(url, &schema);
         let renamed = rename(&writer).await.map_err(failed)?;
         writer.close().await.map_err(failed)?;
         renamed.then_some(()).ok_or_else(|| format!("{url} is being served: stop the servers"))

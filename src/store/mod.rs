@@ -154,11 +154,12 @@ impl Store {
         migrate: bool,
     ) -> Result<(Self, mpsc::Receiver<Vec<Commit>>), String> {
         let failed = |what: &str, error: DbErr| format!("cannot {what} {url}: {error}");
-        let writer = connect::writer(url).await.map_err(|e| failed("open", e))?;
+        let schema = connect::schema(url).await.map_err(|e| failed("open", e))?;
         // They connect while the schema is made.
+        let writer = connect::writer(url, &schema);
         let readers = connect::readers(url).await.map_err(|e| failed("open", e))?;
         let nodes = connect::nodes(url);
-        connect::prepare(url, &writer, &secret_keys, migrate).await?;
+        connect::prepare(url, schema, &secret_keys, migrate).await?;
         let limit = url.patience();
         let readers = Timed { connection: readers, limit };
         let of_file = connect::of_file(url).await.map_err(|e| failed("open", e))?;
@@ -206,8 +207,9 @@ impl Store {
     /// In words for an operator.
     pub async fn migrate(url: &DatabaseUrl, secret_keys: &SecretKeys) -> Result<(), String> {
         let _lock = connect::lock(url)?;
-        let writer = connect::writer(url).await.map_err(|e| format!("cannot open {url}: {e}"))?;
-        connect::prepare(url, &writer, secret_keys, true).await?;
+        let schema = connect::schema(url).await.map_err(|e| format!("cannot open {url}: {e}"))?;
+        let writer = connect::writer(url, &schema);
+        connect::prepare(url, schema, secret_keys, true).await?;
         let failed = |e: DbErr| format!("cannot encrypt the secrets of {url}: {e}");
         let mut next = Some(ResealCursor::default());
         while let Some(at) = next {

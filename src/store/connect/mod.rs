@@ -24,11 +24,20 @@ pub(super) fn lock(url: &DatabaseUrl) -> Result<Option<Lock>, String> {
     }
 }
 
-/// Opens what writes, making the file where there is none.
-pub(super) async fn writer(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+/// Opens what the schema is made with, making the file where there is none. On a server it has
+/// the schema alone: nodes that start at once follow each other.
+pub(super) async fn schema(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
     match &url.place {
         Place::File(path) => sqlite::writer(path).await,
-        Place::Server(options) => postgres::writer(options, url.usage).await,
+        Place::Server(options) => postgres::alone(options).await,
+    }
+}
+
+/// Opens what writes beside what the schema is made with; of a file that is the same.
+pub(super) fn writer(url: &DatabaseUrl, schema: &DatabaseConnection) -> DatabaseConnection {
+    match &url.place {
+        Place::File(_) => schema.clone(),
+        Place::Server(options) => postgres::writer(options, url.usage),
     }
 }
 
@@ -68,37 +77,24 @@ pub(super) fn log_index(path: &Path) -> PathBuf {
 }
 
 /// Brings the schema up to date where `migrate` is set, and checks that the keys open what the
-/// database holds. Nodes that start at once do so one after the other.
+/// database holds. Then others may have the schema.
 pub(super) async fn prepare(
     url: &DatabaseUrl,
-    writer: &DatabaseConnection,
-    keys: &SecretKeys,
-    migrate: bool,
-) -> Result<(), String> {
-    let failed = |error: DbErr| format!("cannot open {url}: {error}");
-    match &url.place {
-        Place::File(_) => prepare_on(url, writer, keys, migrate).await,
-        Place::Server(options) => {
-            let alone = postgres::alone(options).await.map_err(failed)?;
-            prepare_on(url, &alone, keys, migrate).await?;
-            // The lock goes with its connection.
-            alone.close().await.map_err(failed)
-        }
-    }
-}
-
-async fn prepare_on(
-    url: &DatabaseUrl,
-    connection: &DatabaseConnection,
+    schema: DatabaseConnection,
     keys: &SecretKeys,
     migrate: bool,
 ) -> Result<(), String> {
     if migrate {
-        let migrated = Migrator::up(connection, None).await;
+        let migrated = Migrator::up(&schema, None).await;
         migrated.map_err(|error| format!("cannot migrate {url}: {error}"))?;
     }
-    let admitted = secrets::admit(connection, keys).await;
+    let admitted = secrets::admit(&schema, keys).await;
     admitted
         .map_err(|error| format!("cannot read the keys of {url}: {error}"))?
-        .map_err(|why| format!("cannot open {url}: {why}"))
+        .map_err(|why| format!("cannot open {url}: {why}"))?;
+    match &url.place {
+        Place::File(_) => Ok(()),
+        // The lock goes with its connection.
+        Place::Server(_) => schema.close().await.map_err(|e| format!("cannot open {url}: {e}")),
+    }
 }

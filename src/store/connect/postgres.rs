@@ -27,19 +27,14 @@ const STATEMENTS: usize = 256;
 const TRY_AFTER: Duration = Duration::from_millis(100);
 /// How long a connection may take to be given back.
 const RELEASE: Duration = Duration::from_secs(2);
+/// Connections of a pool that open at once: so many are asked for something as a node starts.
+const AT_ONCE: u32 = 3;
 /// How long a call waits for a connection at most.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Has the schema alone until its connection is closed.
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_lock(hashtext('tidings schema'))";
 
-/// After a connection that says what is wrong with the server, where a pool would try until
-/// its time is over; and that finds, alone, what those of a new database keep for others.
-pub(super) async fn writer(
-    options: &PgConnectOptions,
-    usage: Usage,
-) -> Result<DatabaseConnection, DbErr> {
-    let first = options.connect().await.map_err(failed)?;
-    first.close().await.map_err(failed)?;
+pub(super) fn writer(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
     let options = options.clone().options([
         // A commit that was acknowledged is on disk, whatever is the server's default.
         ("synchronous_commit", "on"),
@@ -50,7 +45,7 @@ pub(super) async fn writer(
         // A bitmap is of all that an index finds, however few of it are asked for.
         ("enable_bitmapscan", "off"),
     ]);
-    Ok(pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout)))
+    pool(WRITERS, usage.timeout).connect(limited(options, usage.timeout))
 }
 
 pub(super) fn readers(options: &PgConnectOptions, usage: Usage) -> DatabaseConnection {
@@ -81,9 +76,15 @@ pub(super) fn single(options: &PgConnectOptions, usage: Usage) -> DatabaseConnec
 /// One connection that has the schema alone, however long others have it before. Its
 /// statements have no limit: a change of the schema takes what it takes.
 pub(super) async fn alone(options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    let connection = pool(1, ACQUIRE).connect(options.clone());
-    connection.execute_unprepared(LOCK_SCHEMA).await?;
-    Ok(connection)
+    let alone = pool(1, ACQUIRE).connect(options.clone());
+    tokio::try_join!(answers(options), alone.execute_unprepared(LOCK_SCHEMA))?;
+    Ok(alone)
+}
+
+/// Says what is wrong with the server, where a pool would try until its time is over.
+async fn answers(options: &PgConnectOptions) -> Result<(), DbErr> {
+    let first = options.connect().await.map_err(failed)?;
+    first.close().await.map_err(failed)
 }
 
 /// With the server's limits on what a connection does.
@@ -102,7 +103,7 @@ struct Pool(PgPoolOptions);
 fn pool(connections: u32, timeout: Duration) -> Pool {
     let options = PgPoolOptions::new()
         .max_connections(connections)
-        .min_connections(1)
+        .min_connections(connections.min(AT_ONCE))
         .acquire_timeout(timeout.min(ACQUIRE))
         .idle_timeout(None)
         .max_lifetime(None)
