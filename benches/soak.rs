@@ -15,9 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Parser;
 use prost_types::FieldMask;
 use tidings::{
-    cli::bench::{Arrivals, Publishers, Receiver, Sample, Usage, payload, webhook},
+    cli::bench::{Arrivals, Database, Publishers, Receiver, Sample, Site, Usage, payload, webhook},
     grpc::proto::{
         BatchPublishEventsRequest, DivertedEventJob, DivertedEventSelector, Event,
         GetDivertedEventJobRequest, ReplayDivertedEventsRequest, UpdateWebhookRequest, Webhook,
@@ -56,20 +57,36 @@ const RESTART: Duration = Duration::from_secs(1);
 /// Nothing listens there.
 const REFUSING: &str = "http://127.0.0.1:1/";
 
+/// What dead destinations with a long backlog do to the rest.
+#[derive(Parser)]
+struct Options {
+    /// Where databases are made for it: sqlite:PATH, in the folder of PATH, or
+    /// postgres://USER@HOST/NAME, on that server [default: SQLite below target]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Cargo says so
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 fn main() {
     if !is_asked_to_measure() {
         return;
     }
+    let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("tokio").block_on(async {
-        println!("{}", machine(directory().path()));
+        let folder = directory();
+        let site = Site::of_databases(options.database.as_deref(), PROGRAM.into(), folder.path());
+        let site = site.expect("a place for databases");
+        println!("{}, {}", site.name(), machine(folder.path()));
         let silent = Dead::start(Behaviour::Silent);
         println!("\none webhook that is never answered, {BACKLOG} deliveries waiting");
-        soak(&[silent.url(0)], BACKLOG).await;
+        soak(&site, &[silent.url(0)], BACKLOG).await;
 
         println!("\nfive that are never answered, {BACKLOG_OF_EACH} deliveries waiting for each");
         let five: Vec<_> = (1..=5).map(|n| silent.url(n)).collect();
-        soak(&five, BACKLOG_OF_EACH).await;
+        soak(&site, &five, BACKLOG_OF_EACH).await;
 
         let dripping = Dead::start(Behaviour::Drips);
         let resetting = Dead::start(Behaviour::Resets);
@@ -80,19 +97,20 @@ fn main() {
         let refusing = [REFUSING.to_owned(), REFUSING.to_owned()];
         let dead: Vec<_> =
             [dripping.url(0), resetting.url(0)].into_iter().chain(refusing).collect();
-        soak(&dead, BACKLOG_OF_EACH).await;
+        soak(&site, &dead, BACKLOG_OF_EACH).await;
 
         println!("\na replay of {REPLAY} diverted events, killed midway");
-        replay(&silent.url(6)).await;
+        replay(&site, &silent.url(6)).await;
+        site.close().await.expect("nothing is left");
     });
 }
 
 /// A healthy webhook alone, beside dead ones, and after a crash.
-async fn soak(dead: &[String], backlog: usize) {
-    let directory = directory();
+async fn soak(site: &Site, dead: &[String], backlog: usize) {
+    let database = database(site).await;
     let arrivals = Arc::new(Arrivals::new(1));
     let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
-    let server = start(directory.path()).await;
+    let server = start(&database).await;
     let healthy = create(&server, "healthy", receiver.url(0), HEALTHY).await;
     let publishers = Publishers::new(&server.access, HEALTHY, Arc::clone(&arrivals));
     let warm = publishers.unary(CONCURRENCY as usize, Instant::now() + WARM_UP);
@@ -115,7 +133,7 @@ async fn soak(dead: &[String], backlog: usize) {
     rest("CPU at rest", &server).await;
 
     server.process.kill().await.expect("killed");
-    let server = start(directory.path()).await;
+    let server = start(&database).await;
     server.get_webhook(&healthy.webhook_id).await;
     let answered = server.process.age();
     let listening = millis(server.process.time_to_listen);
@@ -130,12 +148,20 @@ async fn soak(dead: &[String], backlog: usize) {
         line("delivered twice", &arrivals.repeated().to_string());
     }
     assert!(answered < RESTART, "the first answer came {answered:?} after the restart");
+    end(site, server).await;
 }
 
-/// Starts a server on the database in a directory, a new one where there is none.
-async fn start(directory: &Path) -> Server {
-    let database = format!("sqlite:{}", directory.join("tidings.db").display());
-    Server::start(Path::new(PROGRAM), &database, directory).await
+async fn database(site: &Site) -> Database {
+    site.database().await.expect("a database").expect("of its own")
+}
+
+async fn start(database: &Database) -> Server {
+    Server::start(Path::new(PROGRAM), &database.url, &database.directory).await
+}
+
+async fn end(site: &Site, server: Server) {
+    server.process.kill().await.expect("killed");
+    site.clear().await.expect("removed");
 }
 
 /// Makes a webhook for the events of one name.
@@ -144,7 +170,7 @@ async fn create(server: &Server, name: &str, url: String, event_name: &str) -> W
 }
 
 fn line(what: &str, figures: &str) {
-    println!("  {what:<36}{figures}");
+    println!("  {what:<40}{figures}");
 }
 
 fn show(what: &str, sample: &Sample) {
@@ -192,11 +218,11 @@ async fn rest(what: &str, server: &Server) {
 
 /// What waits for a webhook that is stopped is diverted; replayed to where it is answered,
 /// it arrives, though the server is killed in the middle.
-async fn replay(silent: &str) {
-    let directory = directory();
+async fn replay(site: &Site, silent: &str) {
+    let database = database(site).await;
     let arrivals = Arc::new(Arrivals::new(1));
     let receiver = Receiver::start(Arc::clone(&arrivals)).expect("a receiver");
-    let server = start(directory.path()).await;
+    let server = start(&database).await;
     let hook = create(&server, "replayed", silent.to_owned(), DIVERTED).await;
     publish_backlog(&server, DIVERTED, REPLAY).await;
 
@@ -245,7 +271,7 @@ async fn replay(silent: &str) {
     server.process.kill().await.expect("killed");
     let arrived = arrivals.count();
     line("killed", &format!("at {done} of {REPLAY}, {arrived} delivered"));
-    let server = start(directory.path()).await;
+    let server = start(&database).await;
     let arrived = within(PHASE, "delivering", arrivals.wait_for(REPLAY)).await;
     arrived.expect("all arrive");
     let ended = async {
@@ -265,6 +291,7 @@ async fn replay(silent: &str) {
     assert_eq!((job.done_count, job.skipped_count), (REPLAY as i64, 0), "each exactly once");
     // What was being attempted, or not yet recorded, when the server was killed.
     assert!(arrivals.repeated() <= 2 * CONCURRENCY as usize, "{}", arrivals.repeated());
+    end(site, server).await;
 }
 
 async fn change(server: &Server, webhook: Webhook, field: &str) {
