@@ -11,6 +11,7 @@ mod support;
 
 use std::{
     path::Path,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,9 +70,9 @@ struct Options {
     bench: bool,
 }
 
-fn main() {
+fn main() -> ExitCode {
     if !is_asked_to_measure() {
-        return;
+        return ExitCode::SUCCESS;
     }
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -80,29 +81,39 @@ fn main() {
         let site = Site::of_databases(options.database.as_deref(), PROGRAM.into(), folder.path());
         let site = site.expect("a place for databases");
         println!("{}, {}", site.name(), machine(folder.path()));
-        let silent = Dead::start(Behaviour::Silent);
-        println!("\none webhook that is never answered, {BACKLOG} deliveries waiting");
-        soak(&site, &[silent.url(0)], BACKLOG).await;
-
-        println!("\nfive that are never answered, {BACKLOG_OF_EACH} deliveries waiting for each");
-        let five: Vec<_> = (1..=5).map(|n| silent.url(n)).collect();
-        soak(&site, &five, BACKLOG_OF_EACH).await;
-
-        let dripping = Dead::start(Behaviour::Drips);
-        let resetting = Dead::start(Behaviour::Resets);
-        println!(
-            "\none that drips, one that resets, two that refuse, {BACKLOG_OF_EACH} deliveries \
-             waiting for each"
-        );
-        let refusing = [REFUSING.to_owned(), REFUSING.to_owned()];
-        let dead: Vec<_> =
-            [dripping.url(0), resetting.url(0)].into_iter().chain(refusing).collect();
-        soak(&site, &dead, BACKLOG_OF_EACH).await;
-
-        println!("\na replay of {REPLAY} diverted events, killed midway");
-        replay(&site, &silent.url(6)).await;
+        let measured = tokio::select! {
+            () = Box::pin(all(&site)) => ExitCode::SUCCESS,
+            _ = tokio::signal::ctrl_c() => {
+                eprintln!("interrupted before the end");
+                ExitCode::FAILURE
+            }
+        };
         site.close().await.expect("nothing is left");
-    });
+        measured
+    })
+}
+
+async fn all(site: &Site) {
+    let silent = Dead::start(Behaviour::Silent);
+    println!("\none webhook that is never answered, {BACKLOG} deliveries waiting");
+    soak(site, &[silent.url(0)], BACKLOG).await;
+
+    println!("\nfive that are never answered, {BACKLOG_OF_EACH} deliveries waiting for each");
+    let five: Vec<_> = (1..=5).map(|n| silent.url(n)).collect();
+    soak(site, &five, BACKLOG_OF_EACH).await;
+
+    let dripping = Dead::start(Behaviour::Drips);
+    let resetting = Dead::start(Behaviour::Resets);
+    println!(
+        "\none that drips, one that resets, two that refuse, {BACKLOG_OF_EACH} deliveries \
+         waiting for each"
+    );
+    let refusing = [REFUSING.to_owned(), REFUSING.to_owned()];
+    let dead: Vec<_> = [dripping.url(0), resetting.url(0)].into_iter().chain(refusing).collect();
+    soak(site, &dead, BACKLOG_OF_EACH).await;
+
+    println!("\na replay of {REPLAY} diverted events, killed midway");
+    replay(site, &silent.url(6)).await;
 }
 
 /// A healthy webhook alone, beside dead ones, and after a crash.

@@ -106,13 +106,13 @@ async fn measure(options: &Options) -> Result<(), String> {
     println!("{}, {}", site.name(), machine(folder.path()));
     println!("CPU is that of the server's process; PostgreSQL's comes on top");
     let mut report = Report::default();
-    let measured = tokio::select! {
+    let mut measured = tokio::select! {
         measured = Box::pin(all(&site, old.as_ref(), &mut report, options)) => measured,
         _ = tokio::signal::ctrl_c() => Err("interrupted before the end".to_owned()),
     };
     report.end();
     for site in old.into_iter().chain([site]) {
-        site.close().await?;
+        measured = measured.and(site.close().await);
     }
     measured
 }
