@@ -167,7 +167,7 @@ async fn database(site: &Site) -> Database {
 }
 
 async fn start(database: &Database) -> Server {
-    Server::start(Path::new(PROGRAM), &database.url, &database.directory).await
+    Server::start(Path::new(PROGRAM), database).await
 }
 
 async fn end(site: &Site, server: Server) {
@@ -310,7 +310,8 @@ async fn change(server: &Server, webhook: Webhook, field: &str) {
     let request =
         UpdateWebhookRequest { webhook: Some(webhook), update_mask, ..Default::default() };
     let mut webhooks = WebhookServiceClient::new(server.channel());
-    within(PHASE, "a change", webhooks.update_webhook(request)).await.expect("a change");
+    let changed = within(PHASE, "a change", webhooks.update_webhook(request));
+    Box::pin(changed).await.expect("a change");
 }
 
 async fn start_replay(server: &Server, validate_only: bool) -> DivertedEventJob {

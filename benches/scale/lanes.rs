@@ -5,8 +5,9 @@ use std::{future::Future, time::Duration};
 use tidings::cli::bench::{Site, Topic};
 
 use super::{
-    load::{Cost, Load, median_of, serve, topic},
+    load::{Cost, Load, cost_of, median_of, topic},
     report::{Report, change, median},
+    support::Server,
 };
 
 const WEBHOOKS: [usize; 4] = [1, 10, 100, 1_000];
@@ -111,12 +112,8 @@ impl Lanes {
 
     /// What it costs with so many, on a server of its own.
     async fn cost(&self, site: &Site, count: usize, during: Duration) -> Result<Cost, String> {
-        let server = serve(site).await?;
-        let load = Load::in_turns(&server, (0..count).map(self.topic).collect()).await?;
-        let cost = load.measure(&server, during).await?;
-        server.process.kill().await?;
-        site.clear().await?;
-        Ok(cost)
+        let topics = (0..count).map(self.topic).collect();
+        cost_of(site, during, async |server: &Server| Load::in_turns(server, topics).await).await
     }
 }
 
@@ -128,11 +125,8 @@ pub(crate) async fn fan_out(
 ) -> Result<(), String> {
     report.title("webhooks of one tenant, each event for all of them");
     for count in WEBHOOKS {
-        let server = serve(site).await?;
-        let load = Load::fan_out(&server, topic("scale.event"), count).await?;
-        let cost = load.measure(&server, during).await?;
-        server.process.kill().await?;
-        site.clear().await?;
+        let load = async |server: &Server| Load::fan_out(server, topic("scale.event"), count).await;
+        let cost = cost_of(site, during, load).await?;
         let name = format!("{count} webhooks: deliveries per CPU-second, per second");
         report.figure(&name, format!("{:.0}, {:.0}", cost.per_cpu_second(), cost.per_second()));
     }

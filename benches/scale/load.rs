@@ -58,7 +58,20 @@ pub(crate) fn median_of(costs: &[Cost], figure: fn(&Cost) -> f64) -> f64 {
 /// A server on a database of its own.
 pub(crate) async fn serve(site: &Site) -> Result<Server, String> {
     let database = site.database().await?.ok_or("there is no database")?;
-    Ok(Server::start(site.program(), &database.url, &database.directory).await)
+    Ok(Server::start(site.program(), &database).await)
+}
+
+/// What a load costs for some time, on a server of its own, which is gone afterwards.
+pub(crate) async fn cost_of(
+    site: &Site,
+    during: Duration,
+    load: impl AsyncFnOnce(&Server) -> Result<Load, String>,
+) -> Result<Cost, String> {
+    let server = serve(site).await?;
+    let cost = load(&server).await?.measure(&server, during).await?;
+    server.process.kill().await?;
+    site.clear().await?;
+    Ok(cost)
 }
 
 /// Webhooks, and the publishers whose events they want.
@@ -116,7 +129,7 @@ impl Load {
     }
 
     /// What it costs for some time, once it is warm.
-    pub(crate) async fn measure(&self, server: &Server, during: Duration) -> Result<Cost, String> {
+    async fn measure(&self, server: &Server, during: Duration) -> Result<Cost, String> {
         self.run(server, Until::Time(Instant::now() + WARM_UP)).await?;
         self.run(server, Until::Time(Instant::now() + during)).await
     }

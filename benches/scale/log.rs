@@ -35,7 +35,7 @@ pub(crate) async fn rows(
     rounds: usize,
 ) -> Result<(), String> {
     let database = site.database().await?.ok_or("there is no database")?;
-    let mut server = Server::start(site.program(), &database.url, &database.directory).await;
+    let mut server = Server::start(site.program(), &database).await;
     report.title(&format!("a log of {rows} rows"));
     let load = Load::fan_out(&server, topic("scale.filled"), WEBHOOKS).await?;
     let load = fill(load, rows / WEBHOOKS, report).await?;
@@ -98,7 +98,7 @@ async fn fill(load: Load, events: usize, report: &mut Report) -> Result<Load, St
 
 async fn restart(site: &Site, server: Server, database: &Database) -> Result<Server, String> {
     server.process.kill().await?;
-    Ok(Server::start(site.program(), &database.url, &database.directory).await)
+    Ok(Server::start(site.program(), database).await)
 }
 
 /// Publishes and delivers a fixed number of events.

@@ -21,7 +21,7 @@ use tidings::{
 use uuid::Uuid;
 
 use super::{
-    load::{Cost, Load, median_of, register, serve, topic},
+    load::{Cost, Load, cost_of, median_of, register, topic},
     report::{Report, median},
     support::Server,
 };
@@ -142,14 +142,13 @@ pub(crate) async fn served(
     let mut registering = Duration::ZERO;
     for _ in 0..rounds {
         for (costs, others) in [(&mut few, 0), (&mut many, WEBHOOKS)] {
-            let server = serve(site).await?;
-            let began = Instant::now();
-            others_of(&server, others).await;
-            registering = began.elapsed();
-            let load = Load::in_turns(&server, vec![topic("scale.wanted")]).await?;
-            costs.push(load.measure(&server, during).await?);
-            server.process.kill().await?;
-            site.clear().await?;
+            let load = async |server: &Server| {
+                let began = Instant::now();
+                others_of(server, others).await;
+                registering = began.elapsed();
+                Load::in_turns(server, vec![topic("scale.wanted")]).await
+            };
+            costs.push(cost_of(site, during, load).await?);
         }
     }
     let [few, many] = [few, many].map(|costs| median_of(&costs, Cost::cpu_us));

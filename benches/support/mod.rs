@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidings::{
-    cli::bench::{Access, Sample, ServerProcess},
+    cli::bench::{Access, Database, Sample, ServerProcess},
     grpc::proto::{
         CreateWebhookRequest, GetWebhookRequest, Webhook,
         webhook_service_client::WebhookServiceClient,
@@ -50,9 +50,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a database, a new one where there is none, in a directory.
-    pub(crate) async fn start(program: &Path, database: &str, directory: &Path) -> Self {
-        let process = ServerProcess::start(program, database, directory).await;
+    /// Starts a server of this program on a database.
+    pub(crate) async fn start(program: &Path, Database { url, directory }: &Database) -> Self {
+        let process = ServerProcess::start(program, url, directory).await;
         let process = process.expect("the server starts");
         let access = Access::new(&process.url(), None).expect("a URL");
         Self { process, access }
@@ -69,7 +69,7 @@ impl Server {
         let webhook = Some(webhook);
         let request = CreateWebhookRequest { tenant_id, webhook, ..Default::default() };
         let mut webhooks = WebhookServiceClient::new(self.channel());
-        let made = within(CALL, "CreateWebhook", webhooks.create_webhook(request)).await;
+        let made = Box::pin(within(CALL, "CreateWebhook", webhooks.create_webhook(request))).await;
         made.expect("a webhook").into_inner().webhook.expect("the webhook")
     }
 
