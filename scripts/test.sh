@@ -149,7 +149,8 @@ step 60 "contract: lint" "$buf" lint
 step 60 "contract: formatting" "$buf" format -d --exit-code
 step 60 "contract: compatibility" "$buf" breaking --against "$released"
 step 60 "deployment files" check_deployment
-step 1800 "clippy" cargo clippy --all-targets "${features[@]}" -- -D warnings
+# Benchmarks that a plain `cargo bench` leaves out are no part of all targets.
+step 1800 "clippy" cargo clippy --all-targets --bench scale --bench soak "${features[@]}" -- -D warnings
 step 1800 "documentation" env RUSTDOCFLAGS="-D warnings" \
     cargo doc --no-deps --document-private-items "${features[@]}"
 # Makes the binary that the steps after it run, too.
